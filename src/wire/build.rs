@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::PathBuf};
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "raft.proto",
     "wal.proto",
     "v2.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 10] = [
     "membership.proto",
     "rpc.proto",
     "raft_internal.proto",
+    "agent.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

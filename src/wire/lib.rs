@@ -35,3 +35,4 @@ package!(/** Users, roles, permissions. */ authpb, "authpb");
 package!(/** Stored leases and their forwarding. */ leasepb, "leasepb");
 package!(/** Membership requests of the log. */ membershippb, "membershippb");
 package!(/** The v3 client API and the raft log's request envelope. */ etcdserverpb, "etcdserverpb");
+package!(/** What the command line asks of the local agent. */ agentpb, "agentpb");
