@@ -1,1 +1,4 @@
-//! placeholder
+//! The system tests: real processes, real etcd beside ours, real disks. See docs/testing.md.
+
+mod harness;
+mod kv;

@@ -1,0 +1,10 @@
+//! What the system tests stand on: real processes on free loopback ports, temporary folders, bounded waits.
+
+pub(crate) mod api;
+pub(crate) mod child;
+pub(crate) mod cluster;
+pub(crate) mod ctl;
+pub(crate) mod manager;
+pub(crate) mod oracle;
+pub(crate) mod ports;
+pub(crate) mod wait;

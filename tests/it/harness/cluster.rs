@@ -1,0 +1,198 @@
+//! A cluster of bare nodes (no manager): ours, a real etcd's, or mixed.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use wire::etcdserverpb::StatusRequest;
+
+use super::{
+    api::Api,
+    child::Process,
+    oracle::{self, Kind},
+    ports::Port,
+    wait,
+};
+
+/// How long a cluster may take to answer; generous, for two busy cores.
+pub(crate) const READY: Duration = Duration::from_secs(45);
+
+/// One member: its process may come and go, its ports and folder stay.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// `m0`, `m1` …
+    pub(crate) name: String,
+    /// Which program runs it.
+    pub(crate) kind: Kind,
+    client: Port,
+    peer: Port,
+    root: PathBuf,
+    arguments: Vec<String>,
+    /// The running process, if any.
+    pub(crate) process: Option<Process>,
+}
+
+impl Node {
+    /// Client URL.
+    pub(crate) fn url(&self) -> String {
+        self.client.url()
+    }
+
+    /// Peer URL.
+    pub(crate) fn peer_url(&self) -> String {
+        self.peer.url()
+    }
+
+    /// The data dir.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.root.join(&self.name)
+    }
+
+    /// Starts the process (again).
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        let log = self.root.join(format!("{}.log", self.name));
+        self.process =
+            Some(Process::start(&oracle::server(self.kind)?, &self.arguments, &[], &log)?);
+        Ok(())
+    }
+
+    /// SIGKILL and reap.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// SIGTERM and wait.
+    ///
+    /// # Errors
+    /// If it does not end within 20 s.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::SIGTERM)?;
+            process.wait(Duration::from_secs(20))?;
+        }
+        Ok(())
+    }
+
+    /// gRPC stubs.
+    ///
+    /// # Errors
+    /// None in practice: the URL is ours.
+    pub(crate) fn api(&self) -> Result<Api> {
+        Api::lazy(&self.url())
+    }
+}
+
+/// Members that share one bootstrap.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// The members, in the order of the initial cluster.
+    pub(crate) nodes: Vec<Node>,
+    _root: TempDir,
+}
+
+impl Cluster {
+    /// Prepares (and does not start) one node per kind; `extra` flags go to each.
+    ///
+    /// # Errors
+    /// If ports or folders cannot be had.
+    pub(crate) fn prepare(kinds: &[Kind], extra: &[&str]) -> Result<Self> {
+        let root = tempfile::Builder::new().prefix("etcd-it-").tempdir()?;
+        let clients = Port::take_many(kinds.len())?;
+        let peers = Port::take_many(kinds.len())?;
+        let initial: Vec<String> =
+            peers.iter().enumerate().map(|(at, peer)| format!("m{at}={}", peer.url())).collect();
+        let initial = initial.join(",");
+        let nodes =
+            kinds.iter().zip(clients).zip(peers).enumerate().map(|(at, ((kind, client), peer))| {
+                let name = format!("m{at}");
+                let mut arguments = vec![
+                    format!("--name={name}"),
+                    format!("--data-dir={}", root.path().join(&name).display()),
+                    format!("--listen-client-urls={}", client.url()),
+                    format!("--advertise-client-urls={}", client.url()),
+                    format!("--listen-peer-urls={}", peer.url()),
+                    format!("--initial-advertise-peer-urls={}", peer.url()),
+                    format!("--initial-cluster={initial}"),
+                    "--initial-cluster-state=new".to_owned(),
+                    "--initial-cluster-token=it".to_owned(),
+                ];
+                arguments.extend(extra.iter().map(|&flag| flag.to_owned()));
+                let root = root.path().to_owned();
+                Node { name, kind: *kind, client, peer, root, arguments, process: None }
+            });
+        Ok(Self { nodes: nodes.collect(), _root: root })
+    }
+
+    /// `count` nodes of one kind, all answering.
+    ///
+    /// # Errors
+    /// If they do not come up.
+    pub(crate) async fn start(kind: Kind, count: usize, extra: &[&str]) -> Result<Self> {
+        Self::start_mixed(&vec![kind; count], extra).await
+    }
+
+    /// One node per kind, all answering.
+    ///
+    /// # Errors
+    /// If they do not come up.
+    pub(crate) async fn start_mixed(kinds: &[Kind], extra: &[&str]) -> Result<Self> {
+        let mut cluster = Self::prepare(kinds, extra)?;
+        for node in &mut cluster.nodes {
+            node.start()?;
+        }
+        cluster.ready().await?;
+        Ok(cluster)
+    }
+
+    /// Waits until every running node answers a linearizable read.
+    ///
+    /// # Errors
+    /// If one does not within [`READY`].
+    pub(crate) async fn ready(&self) -> Result<()> {
+        for node in self.nodes.iter().filter(|node| node.process.is_some()) {
+            let api = Api::with_timeout(&node.url(), Duration::from_secs(2))?;
+            wait::until(READY, "the member answers a linearizable read", || {
+                let mut api = api.clone();
+                async move { api.get("health").await }
+            })
+            .await
+            .with_context(|| format!("member {}", node.name))
+            .with_context(|| node.process.as_ref().map(Process::log_tail).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// All client URLs, comma-separated.
+    pub(crate) fn endpoints(&self) -> String {
+        let urls: Vec<String> = self.nodes.iter().map(Node::url).collect();
+        urls.join(",")
+    }
+
+    /// Which node leads, as the members see it.
+    ///
+    /// # Errors
+    /// If no running node knows a leader within [`READY`].
+    pub(crate) async fn leader(&self) -> Result<usize> {
+        wait::until(READY, "a leader is known", async || {
+            for (at, node) in self.nodes.iter().enumerate() {
+                if node.process.is_none() {
+                    continue;
+                }
+                let mut api = Api::with_timeout(&node.url(), Duration::from_secs(2))?;
+                let Ok(status) = api.maintenance.status(StatusRequest {}).await else { continue };
+                let status = status.into_inner();
+                if status.leader != 0 && Some(status.leader) == status.header.map(|h| h.member_id) {
+                    return Ok(at);
+                }
+            }
+            anyhow::bail!("no member says that it leads")
+        })
+        .await
+    }
+}
