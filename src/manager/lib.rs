@@ -1,1 +1,7 @@
-//! placeholder
+//! The manager's library: the spec and what is generated from it, the pure plan with its safety checks, and the agent
+//! that observes, executes and supervises.
+
+pub mod check;
+pub mod generate;
+pub mod plan;
+pub mod spec;

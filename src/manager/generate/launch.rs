@@ -1,0 +1,98 @@
+//! A [`Launch`] is all that a node process is started with. It is recorded at the start and compared with what the spec
+//! wants now: the difference is the reason of a restart.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Variables that etcd reads only when it has no data yet: their change is no reason to restart.
+const BOOTSTRAP_ONLY: [&str; 3] =
+    ["ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", "ETCD_INITIAL_CLUSTER_TOKEN"];
+
+/// What a node process is started with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// The program.
+    pub binary: PathBuf,
+    /// The user it runs as; the agent's own if absent.
+    pub user: Option<String>,
+    /// Its whole added environment: `ETCD_*` and the spec's own.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Launch {
+    /// Hexadecimal SHA-256 over everything whose change needs a restart. Stable across builds: it is recorded.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |text: &str| {
+            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(text.as_bytes());
+        };
+        add("launch-1");
+        add(&self.binary.to_string_lossy());
+        add(self.user.as_deref().unwrap_or_default());
+        for (name, value) in self.environment.iter().filter(|(name, _)| restarts(name)) {
+            add(name);
+            add(value);
+        }
+        hash.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    }
+
+    /// What differs in `wanted`, in a stable order; empty exactly if the digests are equal.
+    #[must_use]
+    pub fn changes(&self, wanted: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let mut differ = |what: &str, from: Option<String>, to: Option<String>| {
+            if from != to {
+                changes.push(Change { what: what.to_owned(), from, to });
+            }
+        };
+        let path = |launch: &Self| Some(launch.binary.display().to_string());
+        differ("binary", path(self), path(wanted));
+        differ("user", self.user.clone(), wanted.user.clone());
+        let mut names: Vec<&String> =
+            self.environment.keys().chain(wanted.environment.keys()).collect();
+        names.sort();
+        names.dedup();
+        for name in names.into_iter().filter(|name| restarts(name)) {
+            let value = |launch: &Self| launch.environment.get(name).cloned();
+            differ(&spelled(name), value(self), value(wanted));
+        }
+        changes
+    }
+}
+
+/// One difference between what runs and what is wanted. Shown as `snapshot-count 100000 -> 50000`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// A flag's name, `binary`, `user` or a variable's name.
+    pub what: String,
+    /// What runs; absent if it was not set.
+    pub from: Option<String>,
+    /// What the spec wants; absent if it is no longer set.
+    pub to: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<String>| match value.as_deref() {
+            None => "unset".to_owned(),
+            Some("") => "\"\"".to_owned(),
+            Some(value) => value.to_owned(),
+        };
+        write!(f, "{} {} -> {}", self.what, shown(&self.from), shown(&self.to))
+    }
+}
+
+fn restarts(variable: &str) -> bool {
+    !BOOTSTRAP_ONLY.contains(&variable)
+}
+
+/// A variable as its flag, if it is one of etcd's.
+fn spelled(variable: &str) -> String {
+    variable
+        .strip_prefix("ETCD_")
+        .map_or_else(|| variable.to_owned(), |rest| rest.to_lowercase().replace('_', "-"))
+}

@@ -1,0 +1,65 @@
+//! The lineage record: written by the control group before a cluster is formed, and the only source of token and initial
+//! state. The spec has no say in either (R2).
+
+use base::Epoch;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// `initial-cluster-state`, a latch: `New` once, in the bootstrap that the record prepares, and `Existing` for ever after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitialState {
+    /// Prepared: the recorded member set may be started as a new cluster.
+    New,
+    /// The cluster was formed; nothing is ever started as `new` again.
+    Existing,
+}
+
+impl InitialState {
+    /// etcd's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Existing => "existing",
+        }
+    }
+}
+
+/// Identity of a cluster's current lineage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The cluster's identity, for life.
+    pub uuid: Uuid,
+    /// The lineage's token (R9).
+    pub token: String,
+    /// Generation; a recovery takes a higher one.
+    #[serde(with = "epoch_number")]
+    pub epoch: Epoch,
+    /// The latch (R2).
+    pub initial_state: InitialState,
+    /// The recorded members: name and advertised peer URLs.
+    pub initial_cluster: Vec<(String, Vec<String>)>,
+}
+
+impl Lineage {
+    /// The recorded peer URLs of a node.
+    #[must_use]
+    pub fn peer_urls(&self, node: &str) -> Option<&[String]> {
+        self.initial_cluster.iter().find(|(name, _)| name == node).map(|(_, urls)| urls.as_slice())
+    }
+}
+
+mod epoch_number {
+    use base::Epoch;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(epoch: &Epoch, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(epoch.get())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Epoch, D::Error> {
+        u64::deserialize(from).map(Epoch::new)
+    }
+}
