@@ -1,4 +1,6 @@
 //! The system tests: real processes, real etcd beside ours, real disks. See docs/testing.md.
 
+mod crash;
+mod etcdctl;
 mod harness;
 mod kv;
