@@ -1,11 +1,22 @@
 //! The door to the file system. Everything durable goes through a [`Disk`]: the real one, or the
 //! simulated one that loses what was not synced.
 
+mod archive;
+mod real;
+mod replace;
+pub mod sim;
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt::Debug,
     io,
     path::{Path, PathBuf},
 };
+
+pub use archive::archive;
+pub use real::RealDisk;
+pub use replace::{CheckedError, copy, read, read_checked, replace, replace_checked};
 
 /// A folder tree with files that can be made durable. Paths are absolute or relative to the
 /// process; modes are 0700 for folders and 0600 for files.
@@ -25,10 +36,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// The system's.
     fn create_dir_all(&self, folder: &Path) -> io::Result<()>;
-    /// Renames a file or folder over whatever file is there and syncs both parent folders.
+    /// Renames a file or folder over whatever file is there, in one step, and syncs both parent
+    /// folders. A folder is never replaced.
     ///
     /// # Errors
-    /// The system's.
+    /// `AlreadyExists` if a folder is there; else the system's, and then either name may be found
+    /// after a crash.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file (never a folder) and syncs its parent.
     ///
@@ -45,7 +58,8 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// Any failure but `NotFound`: "cannot tell" is not "no".
     fn exists(&self, path: &Path) -> io::Result<bool>;
-    /// Takes the exclusive lock of a file (made if absent); it is held until dropped.
+    /// Takes the exclusive lock of a file (made if absent); it is held until dropped. It is the
+    /// kind of lock that etcd takes on its WAL files (an open file description lock on Linux).
     ///
     /// # Errors
     /// `WouldBlock` if another holds it; else the system's.
