@@ -57,7 +57,7 @@ fn new_folder() -> Node {
 
 /// The folder a path lies in; an empty path is the root.
 pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("/"))
+    path.parent().unwrap_or_else(|| Path::new("/"))
 }
 
 impl Tree {
