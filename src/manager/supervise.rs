@@ -1,0 +1,9 @@
+//! Nodes as processes: start through a shim, adopt, learn how they ended, restart or hold.
+
+pub mod child;
+pub mod classify;
+mod logfile;
+pub mod policy;
+pub mod process;
+pub mod record;
+pub mod shim;

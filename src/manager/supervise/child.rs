@@ -1,0 +1,117 @@
+//! The only place that starts processes: a node under its shim, a shim under the agent, an agent
+//! under the command line. Each gets a session of its own and a clean signal mask.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door to process::Command")]
+
+use std::{
+    ffi::OsStr,
+    fs::{File, OpenOptions},
+    io,
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use nix::{
+    sys::signal::SigSet,
+    unistd::{Gid, Uid, User},
+};
+
+use crate::generate::Launch;
+
+/// The account a node runs under.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// User id.
+    pub uid: Uid,
+    /// Main group.
+    pub gid: Gid,
+    groups: Vec<Gid>,
+}
+
+impl Account {
+    /// Looks a user up.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn find(name: &str) -> io::Result<Self> {
+        let missing =
+            || io::Error::new(io::ErrorKind::NotFound, format!("there is no user {name:?}"));
+        let user = User::from_name(name)?.ok_or_else(missing)?;
+        let name = std::ffi::CString::new(name).map_err(io::Error::other)?;
+        let groups = nix::unistd::getgrouplist(&name, user.gid)?;
+        Ok(Self { uid: user.uid, gid: user.gid, groups })
+    }
+
+    /// Whether this process already runs under it.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        Uid::effective() == self.uid
+    }
+
+    fn assume(&self) -> io::Result<()> {
+        nix::unistd::setgroups(&self.groups)?;
+        nix::unistd::setgid(self.gid)?;
+        nix::unistd::setuid(self.uid)?;
+        Ok(())
+    }
+}
+
+/// Starts a node with exactly the environment of its launch; `output` gets what it says.
+///
+/// # Errors
+/// If it cannot be started; the message names the program or the user.
+pub fn spawn_node(launch: &Launch, account: Option<Account>, output: &File) -> io::Result<Child> {
+    let mut command = Command::new(&launch.binary);
+    command
+        .env_clear()
+        .envs(&launch.environment)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output.try_clone()?);
+    in_own_session(&mut command, account.filter(|account| !account.is_own()));
+    command.spawn().map_err(|error| {
+        io::Error::new(error.kind(), format!("start {}: {error}", launch.binary.display()))
+    })
+}
+
+/// Starts `etcd-manager` detached from this terminal and session, its output in `log`.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn spawn_manager<S: AsRef<OsStr>>(
+    manager: &Path,
+    arguments: &[S],
+    log: &Path,
+) -> io::Result<Child> {
+    let log = OpenOptions::new().create(true).append(true).mode(0o640).open(log)?;
+    let mut command = Command::new(manager);
+    command
+        .args(arguments)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    in_own_session(&mut command, None);
+    command.spawn().map_err(|error| {
+        io::Error::new(error.kind(), format!("start {}: {error}", manager.display()))
+    })
+}
+
+#[expect(
+    unsafe_code,
+    reason = "session, signal mask and groups can only be set between fork and exec"
+)]
+fn in_own_session(command: &mut Command, account: Option<Account>) {
+    let prepare = move || {
+        nix::unistd::setsid()?;
+        SigSet::empty().thread_set_mask()?;
+        account.as_ref().map_or(Ok(()), Account::assume)
+    };
+    // SAFETY: between fork and exec the closure makes only system calls (setsid, sigprocmask,
+    // setgroups, setgid, setuid) on values made before the fork; it does not allocate.
+    unsafe {
+        command.pre_exec(prepare);
+    }
+}
