@@ -1,0 +1,394 @@
+//! etcd's peer protocol: raft messages to and from the other members over HTTP/1.1.
+//!
+//! ```text
+//!            raft thread                             PeerEvents (the server)
+//!                | send                                   ^ step
+//!   append -> slot msgapp  ---+                           |
+//!   others -> slot message ---+-> bodies of the    reader tasks: the bodies of the
+//!   no stream -> pipeline      |   streams that     streams that we dialled at peers
+//!   snapshot -> own task       v   peers dialled          |
+//!                        hyper connections          raw sockets
+//! ```
+//!
+//! Each member dials both streams of every other and only reads from them; it writes into the
+//! responses of those dialled by the others.
+
+mod chunked;
+mod codec;
+mod dial;
+pub mod events;
+pub mod fetch;
+mod link;
+pub mod metrics;
+mod outgoing;
+mod pipeline;
+mod probe;
+mod reader;
+mod receive_snapshot;
+mod rfc3339;
+mod router;
+mod send_snapshot;
+mod serve;
+mod status;
+pub mod urls;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use base::MemberId;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use wire::raftpb::{self, MessageType};
+
+use self::{
+    codec::StreamKind,
+    link::{Link, Shared},
+    outgoing::{Refused, Slot},
+    pipeline::PIPELINE_QUEUE_MAX,
+    urls::{PeerUrl, PeerUrlError},
+};
+pub use self::{
+    events::{OutgoingSnapshot, PeerEvents, SnapshotError},
+    link::TransportConfig,
+    metrics::PeerCounters,
+    serve::serve,
+};
+
+/// Members that are not known here but may be answered.
+const REMOTES_MAX: usize = 64;
+/// How long tasks may take to end on stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// This member's end of the peer protocol. A cheap handle.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    inner: Arc<Inner>,
+}
+
+/// What the transport's handles share.
+struct Inner {
+    shared: Arc<Shared>,
+    /// Read without a lock on every send.
+    directory: ArcSwap<Directory>,
+    /// Held while the directory is changed.
+    changes: Mutex<()>,
+}
+
+/// Whom messages can be sent to.
+#[derive(Debug, Clone, Default)]
+struct Directory {
+    peers: Vec<Arc<Peer>>,
+    remotes: Vec<Arc<Remote>>,
+}
+
+/// A member of the cluster.
+#[derive(Debug)]
+struct Peer {
+    link: Arc<Link>,
+    appends: Arc<Slot>,
+    messages: Arc<Slot>,
+    pipeline: mpsc::Sender<raftpb::Message>,
+    /// Whether a snapshot is on its way.
+    snapshot: Arc<AtomicBool>,
+}
+
+/// A member that the log does not know yet; it can only be posted to.
+#[derive(Debug)]
+struct Remote {
+    link: Arc<Link>,
+    pipeline: mpsc::Sender<raftpb::Message>,
+}
+
+impl Transport {
+    /// A transport without peers. Must be called inside a tokio runtime, where its tasks will run.
+    ///
+    /// # Errors
+    /// One of this member's own URLs is not `http://host:port`.
+    pub fn new(config: TransportConfig, events: Arc<dyn PeerEvents>) -> Result<Self, PeerUrlError> {
+        for url in &config.urls {
+            PeerUrl::parse(url)?;
+        }
+        let shared = Arc::new(Shared::new(config, events));
+        let directory = ArcSwap::default();
+        Ok(Self { inner: Arc::new(Inner { shared, directory, changes: Mutex::new(()) }) })
+    }
+
+    /// The routes `/raft` and below, for the peer listeners.
+    pub fn router(&self) -> axum::Router {
+        router::router(self.inner.clone())
+    }
+
+    /// Sends messages, each to the member it names. Never blocks: what has no room is dropped and
+    /// reported as unreachable. Snapshots are built by [`PeerEvents::snapshot_for`] first.
+    pub fn send(&self, messages: Vec<raftpb::Message>) {
+        let directory = self.inner.directory.load();
+        for message in messages {
+            let to = MemberId::new(message.to);
+            if let Some(peer) = directory.peer(to) {
+                peer.send(&self.inner.shared, message);
+            } else if let Some(remote) = directory.remote(to) {
+                post(&self.inner.shared, &remote.link, &remote.pipeline, message);
+            } else if message.to != 0 {
+                tracing::debug!(%to, kind = message.r#type, "dropped a message to an unknown member");
+            }
+        }
+    }
+
+    /// Starts to talk to a member. Nothing happens if it is a peer already.
+    pub fn add_peer(&self, id: MemberId, urls: &[String]) {
+        self.inner.add_peer(id, urls);
+    }
+
+    /// Starts to answer a member that the log does not know yet, by posts only.
+    pub fn add_remote(&self, id: MemberId, urls: &[String]) {
+        self.inner.add_remote(id, urls);
+    }
+
+    /// Changes where a peer is reached.
+    pub fn update_peer(&self, id: MemberId, urls: &[String]) {
+        if let Some(peer) = self.inner.directory.load().peer(id) {
+            peer.link.urls.update(usable_urls(id, urls));
+        }
+    }
+
+    /// Stops to talk to a member.
+    pub fn remove_peer(&self, id: MemberId) {
+        self.inner.change(|directory| directory.remove(id));
+    }
+
+    /// Stops to talk to all members; to be followed by adding those of a new membership.
+    pub fn remove_all_peers(&self) {
+        self.inner.change(|directory| {
+            directory.close();
+            *directory = Directory::default();
+        });
+    }
+
+    /// Since when a peer is active; none if it is not, or is no peer.
+    #[must_use]
+    pub fn active_since(&self, id: MemberId) -> Option<Instant> {
+        self.inner.directory.load().peer(id)?.link.status.active_since()
+    }
+
+    /// For how long a peer has been active; none if it is not, or is no peer.
+    #[must_use]
+    pub fn active_for(&self, id: MemberId) -> Option<Duration> {
+        self.inner.directory.load().peer(id)?.link.status.active_for()
+    }
+
+    /// The counters of every member met so far; those of senders without an id under 0.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(MemberId, Arc<PeerCounters>)> {
+        self.inner.shared.all_counters()
+    }
+
+    /// Ends all streams and tasks. The transport is of no further use.
+    pub async fn stop(&self) {
+        self.inner.shared.cancel.cancel();
+        self.remove_all_peers();
+        let tasks = &self.inner.shared.tasks;
+        tasks.close();
+        if tokio::time::timeout(STOP_TIMEOUT, tasks.wait()).await.is_err() {
+            tracing::warn!(left = tasks.len(), "tasks of the peer transport did not end in time");
+        }
+    }
+}
+
+impl Inner {
+    fn add_peer(&self, id: MemberId, urls: &[String]) {
+        self.change(|directory| {
+            if directory.peer(id).is_some() || self.shared.cancel.is_cancelled() {
+                return;
+            }
+            directory.remove(id);
+            directory.peers.push(Arc::new(Peer::start(&self.shared, id, usable_urls(id, urls))));
+            tracing::info!(peer = %id, ?urls, "added a peer");
+        });
+    }
+
+    fn add_remote(&self, id: MemberId, urls: &[String]) {
+        self.change(|directory| {
+            let stopped = self.shared.cancel.is_cancelled();
+            if directory.knows(id) || id == self.shared.config.member || stopped {
+                return;
+            }
+            if directory.remotes.len() >= REMOTES_MAX {
+                tracing::warn!(remote = %id, "too many unknown members call: this one gets no answer");
+                return;
+            }
+            let urls = usable_urls(id, urls);
+            if urls.is_empty() {
+                return;
+            }
+            let link = Arc::new(Link::new(&self.shared, id, urls));
+            let pipeline = start_pipeline(&self.shared, &link);
+            directory.remotes.push(Arc::new(Remote { link, pipeline }));
+            tracing::info!(remote = %id, "answering a member that is not known here yet");
+        });
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut Directory)) {
+        let _held = self.changes.lock();
+        let mut directory = Directory::clone(&self.directory.load());
+        edit(&mut directory);
+        self.directory.store(Arc::new(directory));
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("shared", &self.shared)
+            .field("directory", &self.directory.load())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Directory {
+    fn peer(&self, id: MemberId) -> Option<&Arc<Peer>> {
+        self.peers.iter().find(|peer| peer.link.id == id)
+    }
+
+    fn remote(&self, id: MemberId) -> Option<&Arc<Remote>> {
+        self.remotes.iter().find(|remote| remote.link.id == id)
+    }
+
+    fn knows(&self, id: MemberId) -> bool {
+        self.peer(id).is_some() || self.remote(id).is_some()
+    }
+
+    fn remove(&mut self, id: MemberId) {
+        if let Some(peer) = self.peer(id) {
+            peer.close();
+            tracing::info!(peer = %id, "removed a peer");
+        }
+        if let Some(remote) = self.remote(id) {
+            remote.link.cancel.cancel();
+        }
+        self.peers.retain(|peer| peer.link.id != id);
+        self.remotes.retain(|remote| remote.link.id != id);
+    }
+
+    fn close(&self) {
+        for peer in &self.peers {
+            peer.close();
+        }
+        for remote in &self.remotes {
+            remote.link.cancel.cancel();
+        }
+    }
+}
+
+impl Peer {
+    fn start(shared: &Arc<Shared>, id: MemberId, urls: Vec<PeerUrl>) -> Self {
+        let link = Arc::new(Link::new(shared, id, urls));
+        for kind in [StreamKind::Appends, StreamKind::Messages] {
+            let task = reader::run(shared.clone(), link.clone(), kind);
+            shared.tasks.spawn_on(task, &shared.runtime);
+        }
+        shared.tasks.spawn_on(probe::run(shared.clone(), link.clone()), &shared.runtime);
+        let pipeline = start_pipeline(shared, &link);
+        Self {
+            link,
+            appends: Arc::default(),
+            messages: Arc::default(),
+            pipeline,
+            snapshot: Arc::default(),
+        }
+    }
+
+    fn slot(&self, kind: StreamKind) -> &Arc<Slot> {
+        match kind {
+            StreamKind::Appends => &self.appends,
+            StreamKind::Messages => &self.messages,
+        }
+    }
+
+    fn close(&self) {
+        self.link.cancel.cancel();
+        self.appends.close();
+        self.messages.close();
+        self.link.status.deactivate("remove", &"no peer any more");
+    }
+
+    /// Chooses the channel: snapshots go their own way, appends by `msgappv2` if it is attached,
+    /// all else by `message` if it is attached, and what is left by single posts.
+    fn send(&self, shared: &Arc<Shared>, mut message: raftpb::Message) {
+        if message.r#type == i32::from(MessageType::MsgSnap) {
+            return self.send_snapshot(shared, message);
+        }
+        let is_append = message.r#type == i32::from(MessageType::MsgApp);
+        for slot in [is_append.then_some(&self.appends), Some(&self.messages)].into_iter().flatten()
+        {
+            match slot.try_send(message) {
+                Ok(()) => return,
+                Err(Refused::Full(lost)) => return self.link.dropped(shared, &lost),
+                Err(Refused::Detached(back)) => message = *back,
+            }
+        }
+        post(shared, &self.link, &self.pipeline, message);
+    }
+
+    fn send_snapshot(&self, shared: &Arc<Shared>, request: raftpb::Message) {
+        if self.snapshot.swap(true, Ordering::AcqRel) {
+            // Its end will be reported, and raft asks again if that was not enough.
+            tracing::debug!(peer = %self.link.id, "a snapshot is on its way already");
+            return;
+        }
+        let busy = Busy(self.snapshot.clone());
+        let (task_shared, link) = (shared.clone(), self.link.clone());
+        let task = async move {
+            send_snapshot::run(task_shared, link, request).await;
+            drop(busy);
+        };
+        shared.tasks.spawn_on(task, &shared.runtime);
+    }
+}
+
+/// Clears the flag when the task ends, however it does.
+struct Busy(Arc<AtomicBool>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+fn start_pipeline(shared: &Arc<Shared>, link: &Arc<Link>) -> mpsc::Sender<raftpb::Message> {
+    let (sender, queue) = mpsc::channel(PIPELINE_QUEUE_MAX);
+    shared.tasks.spawn_on(pipeline::run(shared.clone(), link.clone(), queue), &shared.runtime);
+    sender
+}
+
+fn post(
+    shared: &Shared,
+    link: &Link,
+    pipeline: &mpsc::Sender<raftpb::Message>,
+    message: raftpb::Message,
+) {
+    if let Err(refused) = pipeline.try_send(message) {
+        link.dropped(shared, &refused.into_inner());
+    }
+}
+
+/// The URLs that can be dialled; the others are logged.
+fn usable_urls(id: MemberId, urls: &[String]) -> Vec<PeerUrl> {
+    let parse = |url: &String| match PeerUrl::parse(url) {
+        Ok(url) => Some(url),
+        Err(error) => {
+            tracing::error!(peer = %id, %error, "a peer's URL cannot be used");
+            None
+        }
+    };
+    urls.iter().filter_map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Opens a stream at a peer: connects, asks, and judges the answer.
+
+use std::{io, time::Duration};
+
+use bytes::{Buf, BytesMut};
+use http::StatusCode;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::{
+    chunked::{BodyFraming, ChunkError, Dechunker},
+    codec::{FrameError, StreamKind},
+    link::{Link, Shared},
+    urls::PeerUrl,
+};
+
+/// A stream on which nothing comes for so long is dead; also how long an answer may take.
+pub(crate) const READ_DEADLINE: Duration = Duration::from_secs(5);
+/// Longest head of an answer.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Longest text taken from a refusal.
+const REFUSAL_BYTES_MAX: usize = 1024;
+const HEADERS_MAX: usize = 64;
+/// The first version whose streams speak `msgappv2`.
+const STREAMS_SINCE: semver::Version = semver::Version::new(2, 1, 0);
+
+/// Why a stream could not be opened, or ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamError {
+    #[error("the peer has no usable URL")]
+    NoUrl,
+    #[error("connect to {authority}")]
+    Connect {
+        authority: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{authority} did not accept a connection within {limit:?}")]
+    ConnectTimeout { authority: String, limit: Duration },
+    #[error("read from the peer")]
+    Read(#[source] io::Error),
+    #[error("nothing came for {READ_DEADLINE:?}")]
+    Silent,
+    #[error("the peer closed the stream")]
+    Closed,
+    #[error("the peer's answer is no HTTP/1.1")]
+    Http,
+    #[error("the peer says this member is removed from the cluster")]
+    Removed,
+    #[error("the peer does not know this member yet")]
+    Unknown,
+    #[error("the peer refused: {reason}")]
+    Refused { reason: String },
+    #[error("the peer answered {status}")]
+    Status { status: StatusCode },
+    #[error("the peer's version {version} has no such stream")]
+    Unsupported { version: String },
+    #[error("read the body")]
+    Chunk(#[from] ChunkError),
+    #[error("read a frame")]
+    Frame(#[from] FrameError),
+}
+
+/// An opened stream.
+#[derive(Debug)]
+pub(crate) struct OpenStream<R> {
+    pub(crate) io: R,
+    pub(crate) framing: BodyFraming,
+    /// What came with the head of the answer.
+    pub(crate) raw: BytesMut,
+}
+
+/// Dials the peer's stream at `url`.
+pub(crate) async fn dial(
+    shared: &Shared,
+    link: &Link,
+    kind: StreamKind,
+    url: &PeerUrl,
+) -> Result<OpenStream<TcpStream>, StreamError> {
+    let authority = url.authority();
+    let limit = shared.config.dial_timeout;
+    let connected = timeout(limit, TcpStream::connect(authority)).await.map_err(|_elapsed| {
+        StreamError::ConnectTimeout { authority: authority.to_owned(), limit }
+    })?;
+    let mut io = connected
+        .and_then(|io| io.set_nodelay(true).map(|()| io))
+        .map_err(|source| StreamError::Connect { authority: authority.to_owned(), source })?;
+    let request = request(shared, link, kind, authority);
+    timeout(READ_DEADLINE, async move {
+        io.write_all(&request).await.map_err(StreamError::Read)?;
+        read_answer(io).await
+    })
+    .await
+    .map_err(|_elapsed| StreamError::Silent)?
+}
+
+fn request(shared: &Shared, link: &Link, kind: StreamKind, authority: &str) -> Vec<u8> {
+    let segment = kind.segment();
+    let local = shared.config.member;
+    let to = link.id;
+    let mut request = format!(
+        "GET /raft/stream/{segment}/{local} HTTP/1.1\r\nHost: {authority}\r\nX-Raft-To: {to}\r\n"
+    )
+    .into_bytes();
+    for (name, value) in &shared.headers {
+        request.extend_from_slice(name.as_str().as_bytes());
+        request.extend_from_slice(b": ");
+        request.extend_from_slice(value.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    request
+}
+
+/// Reads the head of the answer; a refusal is an error.
+pub(crate) async fn read_answer<R>(mut io: R) -> Result<OpenStream<R>, StreamError>
+where
+    R: AsyncRead + Unpin,
+{
+    let mut raw = BytesMut::with_capacity(4096);
+    let head = loop {
+        if let Some(head) = parse_head(&raw)? {
+            break head;
+        }
+        if raw.len() > HEAD_BYTES_MAX {
+            return Err(StreamError::Http);
+        }
+        if io.read_buf(&mut raw).await.map_err(StreamError::Read)? == 0 {
+            return Err(StreamError::Closed);
+        }
+    };
+    raw.advance(head.bytes);
+    if head.status != StatusCode::OK {
+        return Err(refusal(io, raw, &head).await);
+    }
+    let version = head.version.as_deref().unwrap_or("2.0.0");
+    match semver::Version::parse(version) {
+        Ok(parsed) if parsed >= STREAMS_SINCE => {}
+        Ok(_) | Err(_) => {
+            return Err(StreamError::Unsupported { version: version.to_owned() });
+        }
+    }
+    let framing = match head.chunked {
+        true => BodyFraming::Chunked(Dechunker::default()),
+        false => BodyFraming::UntilClose,
+    };
+    Ok(OpenStream { io, framing, raw })
+}
+
+#[derive(Debug)]
+struct Head {
+    bytes: usize,
+    status: StatusCode,
+    version: Option<String>,
+    chunked: bool,
+    content_length: Option<usize>,
+}
+
+fn parse_head(raw: &[u8]) -> Result<Option<Head>, StreamError> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let parsed = response.parse(raw).map_err(|_bad| StreamError::Http)?;
+    let httparse::Status::Complete(bytes) = parsed else { return Ok(None) };
+    let status =
+        response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(StreamError::Http)?;
+    let find = |name: &str| {
+        let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        header.and_then(|header| std::str::from_utf8(header.value).ok()).map(str::trim)
+    };
+    Ok(Some(Head {
+        bytes,
+        status,
+        version: find("X-Server-Version").map(str::to_owned),
+        chunked: find("Transfer-Encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked")),
+        content_length: find("Content-Length").and_then(|it| it.parse().ok()),
+    }))
+}
+
+async fn refusal<R: AsyncRead + Unpin>(mut io: R, mut raw: BytesMut, head: &Head) -> StreamError {
+    match head.status {
+        StatusCode::GONE => StreamError::Removed,
+        StatusCode::NOT_FOUND => StreamError::Unknown,
+        StatusCode::PRECONDITION_FAILED => {
+            let wanted = head.content_length.unwrap_or(0).min(REFUSAL_BYTES_MAX);
+            while raw.len() < wanted {
+                match io.read_buf(&mut raw).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => {}
+                }
+            }
+            let text = raw.get(..wanted.min(raw.len())).unwrap_or_default();
+            let reason = String::from_utf8_lossy(text).trim_end().to_owned();
+            StreamError::Refused { reason }
+        }
+        status => StreamError::Status { status },
+    }
+}
