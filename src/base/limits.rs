@@ -24,3 +24,5 @@ pub const CATCH_UP_ENTRIES: u64 = 5000;
 pub const WAL_SEGMENT_BYTES: u64 = 64_000_000;
 /// Default space quota of the backend.
 pub const QUOTA_BACKEND_BYTES_DEFAULT: i64 = 2 * 1024 * 1024 * 1024;
+/// Largest gRPC answer, as in etcd (2^31 - 1).
+pub const GRPC_SEND_BYTES_MAX: usize = 2_147_483_647;
