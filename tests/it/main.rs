@@ -3,4 +3,7 @@
 mod crash;
 mod etcdctl;
 mod harness;
+mod http;
 mod kv;
+mod mixed;
+mod node;

@@ -49,6 +49,12 @@ impl Node {
         self.root.join(&self.name)
     }
 
+    /// Changes or adds a flag; takes effect with the next start.
+    pub(crate) fn set_flag(&mut self, flag: &str, value: &str) {
+        self.arguments.retain(|argument| !argument.starts_with(&format!("{flag}=")));
+        self.arguments.push(format!("{flag}={value}"));
+    }
+
     /// Starts the process (again).
     ///
     /// # Errors

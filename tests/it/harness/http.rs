@@ -1,0 +1,66 @@
+//! A plain HTTP/1.1 request, byte by byte: what a node answers, headers and all.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Status code.
+    pub(crate) code: u16,
+    /// Header names in lower case, and values.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body, chunks joined.
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A header's value, or nothing.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(header, _)| header == name);
+        found.map_or("", |(_, value)| value)
+    }
+}
+
+/// Sends `METHOD path` to the authority of `url` and reads to the end.
+///
+/// # Errors
+/// If the node does not answer in 10 s, or no HTTP.
+pub(crate) fn request(method: &str, url: &str, path: &str) -> Result<Answer> {
+    let authority = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(authority)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (head, body) = text.split_once("\r\n\r\n").context("no head")?;
+    let mut lines = head.lines();
+    let code = lines.next().and_then(|line| line.split(' ').nth(1)).context("status line")?;
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+        .collect();
+    let chunked =
+        headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let body = if chunked { join_chunks(body)? } else { body.to_owned() };
+    Ok(Answer { code: code.parse()?, headers, body })
+}
+
+fn join_chunks(mut rest: &str) -> Result<String> {
+    let mut joined = String::new();
+    loop {
+        let (length, after) = rest.split_once("\r\n").context("chunk length")?;
+        let length = usize::from_str_radix(length, 16)?;
+        if length == 0 {
+            return Ok(joined);
+        }
+        joined += after.get(..length).context("chunk")?;
+        rest = after.get(length + 2..).context("end of chunk")?;
+    }
+}
