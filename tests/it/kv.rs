@@ -4,8 +4,6 @@
 mod calls;
 mod texts;
 
-use std::sync::OnceLock;
-
 use anyhow::Result;
 use proptest::{prelude::*, test_runner::Config};
 use tokio::runtime::Runtime;
@@ -76,11 +74,9 @@ async fn current(api: &mut Api) -> Result<i64, String> {
     Ok(answer.header.map_or(0, |header| header.revision))
 }
 
-static PAIR: OnceLock<Pair> = OnceLock::new();
-
 #[test]
 fn every_kv_answer_equals_the_real_one() {
-    let pair = PAIR.get_or_init(|| pair(Kind::Real35).expect("both servers start"));
+    let pair = pair(Kind::Real35).expect("both servers start");
     let cases = 150;
     let config = Config { cases, max_shrink_iters: 200, ..Config::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
