@@ -2,6 +2,8 @@
 //! that observes, executes and supervises.
 
 pub mod check;
+pub mod control;
 pub mod generate;
 pub mod plan;
 pub mod spec;
+pub mod supervise;

@@ -2,8 +2,11 @@
 
 pub mod child;
 pub mod classify;
+pub mod keeper;
 mod logfile;
 pub mod policy;
 pub mod process;
 pub mod record;
 pub mod shim;
+pub mod state;
+mod watch;

@@ -1,0 +1,169 @@
+//! The entries of the control log: the only commands an agent acts on. Versioned, so that agents of
+//! two builds can share a log.
+
+use std::collections::BTreeSet;
+
+use base::{ClusterId, MemberId};
+use serde::{Deserialize, Serialize};
+
+use crate::generate::Lineage;
+
+/// Version of the entries this build writes, and the highest it understands.
+pub const ENTRY_VERSION: u32 = 1;
+
+/// An entry as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Version of the entry.
+    pub version: u32,
+    /// Ties an entry to the proposal that waits for it. Unique within one agent's life.
+    pub proposal: u64,
+    /// Random number of the agent's life that proposed it.
+    pub incarnation: u64,
+    /// Wall time of the proposal, in milliseconds since 1970: a label (R15).
+    pub at_ms: u64,
+    /// The command.
+    pub entry: Entry,
+}
+
+/// A command or an outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Entry {
+    /// A spec becomes the wanted one, if `base` is still the revision in force (compare-and-set).
+    Spec {
+        /// Revision it was made against; 0 = none.
+        base: u64,
+        /// Content.
+        text: String,
+        /// Digest of the content.
+        digest: String,
+        /// Where it was read from.
+        source: String,
+    },
+    /// Somebody wants something done. Replaces an unfinished goal.
+    Goal(Goal),
+    /// The goal is reached, given up or put off; nothing is changed until the next one.
+    Settled {
+        /// How.
+        outcome: Settlement,
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// A lineage is prepared (R2). Refused once one was formed.
+    LineagePrepared {
+        /// Identity, token, member set.
+        lineage: Lineage,
+    },
+    /// Its first node is about to be started.
+    LineageStarted,
+    /// The cluster answered: `new` is never used again (R2).
+    LineageFormed,
+    /// A step begins.
+    Intent {
+        /// What, in a sentence.
+        step: String,
+    },
+    /// The step is over.
+    Outcome {
+        /// Whether it had its effect.
+        done: bool,
+        /// What came of it.
+        text: String,
+    },
+    /// A node is to run, or not to.
+    Wanted {
+        /// The node.
+        node: String,
+        /// Whether.
+        run: bool,
+    },
+    /// A node's data dir was seen to hold this member.
+    MemberSeen {
+        /// The node.
+        node: String,
+        /// The cluster.
+        #[serde(with = "id_number")]
+        cluster: ClusterId,
+        /// The member.
+        #[serde(with = "id_number")]
+        member: MemberId,
+    },
+    /// Where a node was last started.
+    Placed {
+        /// The node.
+        node: String,
+        /// Its data dir.
+        data_dir: String,
+        /// Its WAL dir, if outside.
+        wal_dir: Option<String>,
+    },
+    /// Something happened to a node.
+    Happened {
+        /// The node; empty for the agent itself.
+        node: String,
+        /// What, in a line.
+        text: String,
+        /// Automatic restarts so far.
+        restarts: u64,
+        /// The run that ended, if it is an end.
+        ended_run: Option<u64>,
+    },
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "goal", rename_all = "kebab-case")]
+pub enum Goal {
+    /// Make the cluster what the spec says.
+    Converge,
+    /// Stop these nodes.
+    Stop {
+        /// The nodes.
+        nodes: BTreeSet<String>,
+    },
+    /// Start these nodes.
+    Start {
+        /// The nodes.
+        nodes: BTreeSet<String>,
+    },
+    /// Restart this node.
+    Restart {
+        /// The node.
+        node: String,
+    },
+}
+
+/// How a goal ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Settlement {
+    /// Reached.
+    Reached,
+    /// It failed or ran out of time.
+    Failed,
+    /// A safety rule forbids it.
+    Refused,
+    /// Interrupted by the operator.
+    Held,
+}
+
+mod id_number {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<T, S>(id: &T, to: S) -> Result<S::Ok, S::Error>
+    where
+        T: ToString,
+        S: Serializer,
+    {
+        to.serialize_str(&id.to_string())
+    }
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: std::str::FromStr<Err = base::ParseIdError>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
