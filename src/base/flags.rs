@@ -4,10 +4,9 @@
 mod table;
 mod value;
 
-pub use table::{ALL, IGNORED};
+pub use table::{FLAGS, IGNORED};
 pub use value::{
-    InvalidValue, parse_bool, parse_duration, parse_integer, parse_members, parse_retention,
-    parse_url,
+    Retention, parse_integer, parse_members, parse_retention, parse_switch, parse_url,
 };
 
 /// One flag of etcd.
@@ -31,7 +30,7 @@ pub struct Flag {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `true` or `false`, or nothing at all for true.
-    Bool,
+    Switch,
     /// A whole number from `min` to `max`.
     Integer {
         /// Smallest legal value.
@@ -113,37 +112,26 @@ impl Section {
     }
 }
 
-impl Flag {
-    /// The environment variable that stands for it: `ETCD_DATA_DIR` for `data-dir`.
-    #[must_use]
-    pub fn environment_name(&self) -> String {
-        format!("ETCD_{}", self.name.to_uppercase().replace('-', "_"))
-    }
-
-    /// Checks a value by the flag's kind.
+impl Kind {
+    /// Checks a value as it stands on a command line.
     ///
     /// # Errors
-    /// What is wrong with the value; the text stands well after `invalid value "..": `.
-    pub fn validate(&self, value: &str) -> Result<(), InvalidValue> {
-        value::check(self.kind, value)
+    /// What it should be, for people: `true or false`.
+    pub fn check(self, value: &str) -> Result<(), String> {
+        value::check(self, value)
     }
 }
 
 /// The flag of that name (without dashes).
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Flag> {
-    ALL.iter().find(|flag| flag.name == name)
+    FLAGS.iter().find(|flag| flag.name == name)
 }
 
-/// The known flag that a misspelt one was probably meant to be; none if nothing is near.
+/// The environment variable of a flag: `ETCD_DATA_DIR` for `data-dir`.
 #[must_use]
-pub fn nearest(given: &str) -> Option<&'static str> {
-    let given = given.trim_start_matches('-').to_lowercase().replace('_', "-");
-    ALL.iter()
-        .map(|flag| (strsim::damerau_levenshtein(&given, flag.name), flag.name))
-        .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
-        .min()
-        .map(|(_, name)| name)
+pub fn environment_name(flag: &str) -> String {
+    format!("ETCD_{}", flag.to_uppercase().replace('-', "_"))
 }
 
 #[cfg(test)]
