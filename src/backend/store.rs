@@ -1,0 +1,247 @@
+//! The redb file: opening, the durable commit of a buffer, read transactions, the compact copy.
+
+mod compact;
+mod sizes;
+
+use std::{
+    fmt,
+    io::ErrorKind,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use disk::{Disk, Open};
+use redb::{
+    AccessGuard, Database, ReadOnlyTable, ReadableDatabase, Table, TableDefinition,
+    WriteTransaction,
+};
+
+pub(crate) use self::compact::CompactFailure;
+use self::sizes::Usage;
+use crate::{
+    BackendError, Bucket, Options, Sizes, error::from_io, layer::BucketLayer, layer::Layer,
+    storage::Storage,
+};
+
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+type ReadTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+const fn table(bucket: Bucket) -> Definition {
+    TableDefinition::new(bucket.name())
+}
+
+/// The file and what is known of it. Owned by the backend's thread, the only writer.
+#[derive(Debug)]
+pub(crate) struct Store {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    cache_bytes: usize,
+    sync: bool,
+    database: Arc<Database>,
+    storage: Storage,
+    usage: Usage,
+}
+
+impl Store {
+    /// Opens the file; makes it if there is none.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Self, redb::Error> {
+        compact::remove_leftover(&*disk, path)?;
+        let made = path.with_extension("new");
+        match disk.remove_file(&made) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(from_io(error)),
+            _ => {}
+        }
+        if disk.exists(path).map_err(from_io)? {
+            return Self::open_file(disk, path, path, options);
+        }
+        // The name appears with a whole database behind it, so an empty or half-made file under
+        // it is always damage and never a fresh start.
+        let store = Self::open_file(Arc::clone(&disk), &made, path, options)?;
+        disk.rename(&made, path).map_err(from_io)?;
+        Ok(store)
+    }
+
+    /// Opens `file`, which is or will be at `path`.
+    fn open_file(
+        disk: Arc<dyn Disk>,
+        file: &Path,
+        path: &Path,
+        options: &Options,
+    ) -> Result<Self, redb::Error> {
+        let how = if file == path { Open::Write } else { Open::CreateNew };
+        let handle = disk.open(file, how).map_err(from_io)?;
+        let len = handle.len().map_err(from_io)?;
+        if how == Open::Write && len == 0 {
+            return Err(redb::Error::Corrupted("the file is empty".to_owned()));
+        }
+        let storage = Storage::new(handle, 0, options.sync);
+        let database = Database::builder()
+            .set_cache_size(options.cache_bytes)
+            .create_with_backend(storage.clone())?;
+        let usage = sizes::load(&database)?;
+        match (how, &usage) {
+            (Open::Write, Some(usage)) => storage.raise_written_bytes(usage.written_bytes.min(len)),
+            (Open::Write, None) => {
+                return Err(redb::Error::Corrupted("not a backend file".to_owned()));
+            }
+            _ => {}
+        }
+        let mut store = Self {
+            disk,
+            path: path.to_owned(),
+            cache_bytes: options.cache_bytes,
+            sync: options.sync,
+            database: Arc::new(database),
+            storage,
+            usage: usage.unwrap_or_default(),
+        };
+        if how == Open::CreateNew {
+            store.commit(&Layer::default())?;
+        }
+        Ok(store)
+    }
+
+    /// Makes all rows of a buffer durable in one transaction.
+    pub(crate) fn commit(&mut self, layer: &Layer) -> Result<(), redb::Error> {
+        let transaction = begin(&self.database)?;
+        let mut usage = self.usage;
+        for bucket in Bucket::ALL {
+            let rows = layer.bucket(bucket);
+            // A new file gets all its tables, later commits open only those they change.
+            if rows.is_empty() && usage.format != 0 {
+                continue;
+            }
+            apply(&mut transaction.open_table(table(bucket))?, rows, &mut usage)?;
+        }
+        usage.written_bytes = self.storage.written_bytes();
+        sizes::save(&transaction, &mut usage)?;
+        transaction.commit()?;
+        self.usage = usage;
+        Ok(())
+    }
+
+    /// A read transaction of what is committed.
+    pub(crate) fn stored(&self) -> Result<Stored, redb::Error> {
+        Stored::begin(&self.database, &self.storage)
+    }
+
+    /// Lets no further change reach the file.
+    pub(crate) fn seal(&self) {
+        self.storage.seal();
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        let total_bytes = self.storage.written_bytes();
+        Sizes { total_bytes, in_use_bytes: self.usage.in_use_bytes().min(total_bytes) }
+    }
+}
+
+/// Starts a transaction whose commit is durable and leaves the file quick to open after a crash.
+fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+/// Puts a bucket's changed rows into its table.
+fn apply(
+    table: &mut Table<'_, &'static [u8], &'static [u8]>,
+    rows: &BucketLayer,
+    usage: &mut Usage,
+) -> Result<(), redb::Error> {
+    for (key, value) in rows.range(Bound::Unbounded, Bound::Unbounded) {
+        let replaced = match value {
+            Some(value) => {
+                usage.add(key.len(), value.len());
+                table.insert(key.as_ref(), value.as_ref())?
+            }
+            None => table.remove(key.as_ref())?,
+        };
+        if let Some(replaced) = replaced {
+            usage.subtract(key.len(), replaced.value().len());
+        }
+    }
+    Ok(())
+}
+
+/// A read transaction with all its tables open.
+pub(crate) struct Stored {
+    tables: [ReadTable; Bucket::COUNT],
+    /// Keeps the file open. Dropped after the tables.
+    _database: Arc<Database>,
+    storage: Storage,
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored").finish_non_exhaustive()
+    }
+}
+
+impl Stored {
+    fn begin(database: &Arc<Database>, storage: &Storage) -> Result<Self, redb::Error> {
+        let transaction = database.begin_read()?;
+        let mut tables = Vec::with_capacity(Bucket::COUNT);
+        for bucket in Bucket::ALL {
+            tables.push(transaction.open_table(table(bucket))?);
+        }
+        let tables = tables.try_into().expect("one table was opened for each bucket");
+        Ok(Self { tables, _database: Arc::clone(database), storage: storage.clone() })
+    }
+
+    /// The file's storage, to seal it.
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    pub(crate) fn get(&self, bucket: Bucket, key: &[u8]) -> Result<Option<Bytes>, BackendError> {
+        let found = self.tables[bucket.position()].get(key).map_err(BackendError::read)?;
+        Ok(found.map(|value| Bytes::copy_from_slice(value.value())))
+    }
+
+    /// The rows between two bounds, which must not cross.
+    pub(crate) fn range(
+        &self,
+        bucket: Bucket,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<StoredRows, BackendError> {
+        let rows = self.tables[bucket.position()].range::<&[u8]>((from, to));
+        Ok(StoredRows(rows.map_err(BackendError::read)?))
+    }
+}
+
+/// Stored rows, ascending.
+pub(crate) struct StoredRows(redb::Range<'static, &'static [u8], &'static [u8]>);
+
+impl StoredRows {
+    pub(crate) fn next_row(&mut self) -> Result<Option<StoredRow>, BackendError> {
+        match self.0.next() {
+            None => Ok(None),
+            Some(Ok((key, value))) => Ok(Some(StoredRow { key, value })),
+            Some(Err(error)) => Err(BackendError::read(error)),
+        }
+    }
+}
+
+/// A stored row, still in redb's page.
+pub(crate) struct StoredRow {
+    key: AccessGuard<'static, &'static [u8]>,
+    value: AccessGuard<'static, &'static [u8]>,
+}
+
+impl StoredRow {
+    pub(crate) fn key(&self) -> &[u8] {
+        self.key.value()
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        self.value.value()
+    }
+}
