@@ -4,9 +4,10 @@
 mod table;
 mod value;
 
-pub use table::{FLAGS, IGNORED};
+pub use table::{ALL, IGNORED};
 pub use value::{
-    Retention, parse_integer, parse_members, parse_retention, parse_switch, parse_url,
+    InvalidValue, parse_bool, parse_duration, parse_integer, parse_members, parse_retention,
+    parse_url,
 };
 
 /// One flag of etcd.
@@ -30,7 +31,7 @@ pub struct Flag {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `true` or `false`, or nothing at all for true.
-    Switch,
+    Bool,
     /// A whole number from `min` to `max`.
     Integer {
         /// Smallest legal value.
@@ -112,26 +113,37 @@ impl Section {
     }
 }
 
-impl Kind {
-    /// Checks a value as it stands on a command line.
+impl Flag {
+    /// The environment variable that stands for it: `ETCD_DATA_DIR` for `data-dir`.
+    #[must_use]
+    pub fn environment_name(&self) -> String {
+        format!("ETCD_{}", self.name.to_uppercase().replace('-', "_"))
+    }
+
+    /// Checks a value by the flag's kind.
     ///
     /// # Errors
-    /// What it should be, for people: `true or false`.
-    pub fn check(self, value: &str) -> Result<(), String> {
-        value::check(self, value)
+    /// What is wrong with the value; the text stands well after `invalid value "..": `.
+    pub fn validate(&self, value: &str) -> Result<(), InvalidValue> {
+        value::check(self.kind, value)
     }
 }
 
 /// The flag of that name (without dashes).
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Flag> {
-    FLAGS.iter().find(|flag| flag.name == name)
+    ALL.iter().find(|flag| flag.name == name)
 }
 
-/// The environment variable of a flag: `ETCD_DATA_DIR` for `data-dir`.
+/// The known flag that a misspelt one was probably meant to be; none if nothing is near.
 #[must_use]
-pub fn environment_name(flag: &str) -> String {
-    format!("ETCD_{}", flag.to_uppercase().replace('-', "_"))
+pub fn nearest(given: &str) -> Option<&'static str> {
+    let given = given.trim_start_matches('-').to_lowercase().replace('_', "-");
+    ALL.iter()
+        .map(|flag| (strsim::damerau_levenshtein(&given, flag.name), flag.name))
+        .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
+        .min()
+        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

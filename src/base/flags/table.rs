@@ -21,7 +21,7 @@ const UNSIGNED_32: Kind = Kind::Integer { min: 0, max: u32::MAX as i64 };
 macro_rules! table {
     ($($section:ident { $($name:literal $kind:expr, $default:literal, $since:expr; $help:literal)* })*) => {
         /// Every flag, by section, in etcd's order.
-        pub const FLAGS: &[Flag] = &[$($(Flag {
+        pub const ALL: &[Flag] = &[$($(Flag {
             name: $name,
             kind: $kind,
             default: $default,
@@ -46,7 +46,7 @@ table! {
             "milliseconds between the leader's heartbeats"
         "election-timeout" UNSIGNED, "1000", BOTH;
             "milliseconds without a leader before an election; equal on all members"
-        "initial-election-tick-advance" Kind::Switch, "true", BOTH;
+        "initial-election-tick-advance" Kind::Bool, "true", BOTH;
             "shorten the wait for the first election after a start"
         "listen-peer-urls" Kind::Urls, "http://localhost:2380", BOTH;
             "where to listen for the other members"
@@ -78,11 +78,11 @@ table! {
             "interval at which silent clients are pinged (0: never)"
         "grpc-keepalive-timeout" Kind::Duration, "20s", BOTH;
             "how long a pinged client may stay silent (0: for ever)"
-        "enable-grpc-gateway" Kind::Switch, "true", BOTH;
+        "enable-grpc-gateway" Kind::Bool, "true", BOTH;
             "serve the JSON form of the gRPC API"
-        "socket-reuse-port" Kind::Switch, "false", NEW_IN_3_5;
+        "socket-reuse-port" Kind::Bool, "false", NEW_IN_3_5;
             "listen with SO_REUSEPORT"
-        "socket-reuse-address" Kind::Switch, "false", NEW_IN_3_5;
+        "socket-reuse-address" Kind::Bool, "false", NEW_IN_3_5;
             "listen with SO_REUSEADDR"
         "raft-read-timeout" Kind::Duration, "5s", NEW_IN_3_5;
             "silence after which a peer connection is given up (at least 5s)"
@@ -110,15 +110,15 @@ table! {
             "DNS domain whose SRV records name the members"
         "discovery-srv-name" Kind::Text, "", BOTH;
             "suffix of the DNS service name asked for"
-        "strict-reconfig-check" Kind::Switch, "true", BOTH;
+        "strict-reconfig-check" Kind::Bool, "true", BOTH;
             "refuse membership changes that would cost the quorum"
-        "pre-vote" Kind::Switch, "true", BOTH;
+        "pre-vote" Kind::Bool, "true", BOTH;
             "ask before an election whether it could be won (3.4: off by default)"
         "auto-compaction-retention" Kind::Retention, "0", BOTH;
             "history to keep: hours or a duration, or revisions (0: all)"
         "auto-compaction-mode" Kind::OneOf(&["", "periodic", "revision"]), "periodic", BOTH;
             "what auto-compaction-retention counts: time or revisions"
-        "enable-v2" Kind::Switch, "false", BOTH;
+        "enable-v2" Kind::Bool, "false", BOTH;
             "serve API v2"
         "v2-deprecation" Kind::OneOf(&["not-yet", "write-only", "write-only-drop-data", "gone"]), "not-yet", NEW_IN_3_5;
             "how far API v2 is given up"
@@ -132,7 +132,7 @@ table! {
             "certificate used where this server is a client itself"
         "client-key-file" Kind::Path, "", NEW_IN_3_5;
             "key of that certificate"
-        "client-cert-auth" Kind::Switch, "false", BOTH;
+        "client-cert-auth" Kind::Bool, "false", BOTH;
             "demand a certificate from clients"
         "client-crl-file" Kind::Path, "", BOTH;
             "revoked client certificates"
@@ -140,7 +140,7 @@ table! {
             "host names a client's certificate must bear one of"
         "trusted-ca-file" Kind::Path, "", BOTH;
             "authority of clients' certificates"
-        "auto-tls" Kind::Switch, "false", BOTH;
+        "auto-tls" Kind::Bool, "false", BOTH;
             "serve clients with a certificate made at start"
         "peer-cert-file" Kind::Path, "", BOTH;
             "certificate shown to peers"
@@ -150,7 +150,7 @@ table! {
             "certificate used when calling peers"
         "peer-client-key-file" Kind::Path, "", NEW_IN_3_5;
             "key of that certificate"
-        "peer-client-cert-auth" Kind::Switch, "false", BOTH;
+        "peer-client-cert-auth" Kind::Bool, "false", BOTH;
             "demand a certificate from peers"
         "peer-trusted-ca-file" Kind::Path, "", BOTH;
             "authority of peers' certificates"
@@ -158,7 +158,7 @@ table! {
             "common names a peer's certificate must bear one of"
         "peer-cert-allowed-hostname" Kind::List, "", BOTH;
             "host names a peer's certificate must bear one of"
-        "peer-auto-tls" Kind::Switch, "false", BOTH;
+        "peer-auto-tls" Kind::Bool, "false", BOTH;
             "serve peers with a certificate made at start"
         "peer-crl-file" Kind::Path, "", BOTH;
             "revoked peer certificates"
@@ -184,7 +184,7 @@ table! {
             "seconds that an unused simple token lives"
     }
     Monitoring {
-        "enable-pprof" Kind::Switch, "false", BOTH;
+        "enable-pprof" Kind::Bool, "false", BOTH;
             "serve Go's profiles under /debug/pprof"
         "metrics" Kind::OneOf(&["basic", "extensive"]), "basic", BOTH;
             "detail of the metrics; extensive adds gRPC histograms"
@@ -198,13 +198,13 @@ table! {
             "where the log goes: stdout, stderr (default) or files"
         "log-level" Kind::OneOf(&["debug", "info", "warn", "error", "dpanic", "panic", "fatal"]), "info", BOTH;
             "least level that is logged"
-        "enable-log-rotation" Kind::Switch, "false", NEW_IN_3_5;
+        "enable-log-rotation" Kind::Bool, "false", NEW_IN_3_5;
             "rotate the one file of log-outputs"
         "log-rotation-config-json" Kind::Text, "{\"maxsize\": 100, \"maxage\": 0, \"maxbackups\": 0, \"localtime\": false, \"compress\": false}", NEW_IN_3_5;
             "how the log is rotated"
     }
     Tracing {
-        "experimental-enable-distributed-tracing" Kind::Switch, "false", NEW_IN_3_5;
+        "experimental-enable-distributed-tracing" Kind::Bool, "false", NEW_IN_3_5;
             "send traces to a collector"
         "experimental-distributed-tracing-address" Kind::Text, "localhost:4317", NEW_IN_3_5;
             "address of the collector"
@@ -230,25 +230,25 @@ table! {
             "milliseconds a read may take (0: no limit)"
     }
     Experimental {
-        "experimental-initial-corrupt-check" Kind::Switch, "false", BOTH;
+        "experimental-initial-corrupt-check" Kind::Bool, "false", BOTH;
             "compare the key space with the peers' before serving"
         "experimental-corrupt-check-time" Kind::Duration, "0s", BOTH;
             "interval at which the leader compares members' key spaces (0: never)"
-        "experimental-compact-hash-check-enabled" Kind::Switch, "false", from_patch(5);
+        "experimental-compact-hash-check-enabled" Kind::Bool, "false", from_patch(5);
             "let the leader compare members' hashes of compactions"
         "experimental-compact-hash-check-time" Kind::Duration, "1m0s", from_patch(5);
             "interval of that comparison"
         "experimental-enable-v2v3" Kind::Text, "", BOTH;
             "prefix under which API v2 is emulated on v3"
-        "experimental-enable-lease-checkpoint" Kind::Switch, "false", BOTH;
+        "experimental-enable-lease-checkpoint" Kind::Bool, "false", BOTH;
             "replicate how long leases still have to live"
-        "experimental-enable-lease-checkpoint-persist" Kind::Switch, "false", both_from(2);
+        "experimental-enable-lease-checkpoint-persist" Kind::Bool, "false", both_from(2);
             "store that as well"
         "experimental-compaction-batch-limit" SIGNED, "0", BOTH;
             "revisions deleted in one step of a compaction (0: 1000)"
         "experimental-compaction-sleep-interval" Kind::Duration, "0s", from_patch(16);
             "pause between the steps of a compaction (0: 10ms)"
-        "experimental-peer-skip-client-san-verification" Kind::Switch, "false", BOTH;
+        "experimental-peer-skip-client-san-verification" Kind::Bool, "false", BOTH;
             "take peers' certificates whatever host they name"
         "experimental-watch-progress-notify-interval" Kind::Duration, "0s", BOTH;
             "interval of watches' progress notices (0: 10m)"
@@ -256,11 +256,11 @@ table! {
             "interval at which the state of a downgrade is looked at"
         "experimental-warning-apply-duration" Kind::Duration, "100ms", BOTH;
             "warn of requests that take longer"
-        "experimental-memory-mlock" Kind::Switch, "false", NEW_IN_3_5;
+        "experimental-memory-mlock" Kind::Bool, "false", NEW_IN_3_5;
             "keep the process's memory out of swap"
-        "experimental-txn-mode-write-with-shared-buffer" Kind::Switch, "true", NEW_IN_3_5;
+        "experimental-txn-mode-write-with-shared-buffer" Kind::Bool, "true", NEW_IN_3_5;
             "let transactions check against the shared read buffer"
-        "experimental-stop-grpc-service-on-defrag" Kind::Switch, "false", from_patch(14);
+        "experimental-stop-grpc-service-on-defrag" Kind::Bool, "false", from_patch(14);
             "report not serving while defragmenting"
         "experimental-bootstrap-defrag-threshold-megabytes" UNSIGNED, "0", NEW_IN_3_5;
             "defragment at start if so much would be freed (0: never)"
@@ -268,15 +268,15 @@ table! {
             "entries kept in memory for slow followers"
     }
     Unsafe {
-        "force-new-cluster" Kind::Switch, "false", BOTH;
+        "force-new-cluster" Kind::Bool, "false", BOTH;
             "make a cluster of one of this member's state"
-        "unsafe-no-fsync" Kind::Switch, "false", BOTH;
+        "unsafe-no-fsync" Kind::Bool, "false", BOTH;
             "never wait for the disk: a crash loses acknowledged writes"
     }
     Program {
         "config-file" Kind::Path, "", BOTH;
             "take all settings from this YAML file, and no flags nor environment"
-        "version" Kind::Switch, "false", BOTH;
+        "version" Kind::Bool, "false", BOTH;
             "print the version and exit"
     }
 }
