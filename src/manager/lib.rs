@@ -3,6 +3,8 @@
 
 pub mod check;
 pub mod control;
+#[cfg(test)]
+mod expect;
 pub mod generate;
 pub mod plan;
 pub mod spec;

@@ -1,5 +1,24 @@
 //! `cluster.toml` made into a [`ClusterSpec`]: read by the command line and the agent, handed to generate and plan.
 
+mod address;
+mod build;
+mod collisions;
+mod diagnostic;
+mod flags;
+mod keys;
+mod load;
+mod nodes;
+mod places;
+mod raw;
+mod reference;
+mod suggest;
+mod tls;
 mod types;
 
+#[cfg(test)]
+mod tests;
+
+pub use diagnostic::{Code, Diagnostic, Severity, SpecErrors};
+pub use load::{Loaded, load, parse};
+pub use reference::reference;
 pub use types::{AgentSpec, Binary, ClusterSpec, LogSpec, NodeSpec, Supervise};

@@ -5,6 +5,8 @@ use base::Epoch;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::spec::ClusterSpec;
+
 /// `initial-cluster-state`, a latch: `New` once, in the bootstrap that the record prepares, and `Existing` for ever after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -43,6 +45,33 @@ pub struct Lineage {
 }
 
 impl Lineage {
+    /// The record that prepares a cluster's first lineage.
+    #[must_use]
+    pub fn first(spec: &ClusterSpec, uuid: Uuid) -> Self {
+        Self {
+            uuid,
+            token: spec.token.clone(),
+            epoch: Epoch::new(1),
+            initial_state: InitialState::New,
+            initial_cluster: spec.initial_cluster(),
+        }
+    }
+
+    /// The record that takes the place of a prepared one which never formed a cluster: a higher epoch and a token that
+    /// no process of the old one has (R2, R9).
+    #[must_use]
+    pub fn after_abort(&self, spec: &ClusterSpec) -> Self {
+        assert!(self.initial_state == InitialState::New, "a formed cluster is never given up (R2)");
+        let epoch = Epoch::new(self.epoch.get() + 1);
+        Self { token: format!("{}-{epoch}", spec.token), epoch, ..Self::first(spec, self.uuid) }
+    }
+
+    /// The record once the cluster is formed. It stays so for ever (R2).
+    #[must_use]
+    pub fn sealed(&self) -> Self {
+        Self { initial_state: InitialState::Existing, ..self.clone() }
+    }
+
     /// The recorded peer URLs of a node.
     #[must_use]
     pub fn peer_urls(&self, node: &str) -> Option<&[String]> {

@@ -1,0 +1,183 @@
+//! Every key of `cluster.toml`: the one table from which the reader works and docs/spec.md is generated.
+
+/// A table of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Table {
+    Cluster,
+    Defaults,
+    Node,
+    Supervise,
+    Log,
+    Agent,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Cluster, Self::Defaults, Self::Node, Self::Supervise, Self::Log, Self::Agent];
+
+    /// Its name in the file.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Defaults => "defaults",
+            Self::Node => "node",
+            Self::Supervise => "supervise",
+            Self::Log => "log",
+            Self::Agent => "agent",
+        }
+    }
+
+    /// As its header is written.
+    pub(super) const fn header(self) -> &'static str {
+        match self {
+            Self::Cluster => "[cluster]",
+            Self::Defaults => "[defaults]",
+            Self::Node => "[[node]]",
+            Self::Supervise => "[supervise]",
+            Self::Log => "[log]",
+            Self::Agent => "[agent]",
+        }
+    }
+
+    /// The keys it may hold.
+    pub(super) fn keys(self) -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().filter(move |key| key.table == self)
+    }
+}
+
+/// What a key's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A string.
+    Text,
+    /// A string: absolute, or relative to the spec file.
+    Path,
+    /// An integer from 1 to 65535.
+    Port,
+    /// An integer in this range.
+    Whole { min: i64, max: i64, unit: &'static str },
+    /// A boolean.
+    Switch,
+    /// A string such as `"1m30s"`, more than zero.
+    Duration,
+    /// A string or an array of strings.
+    Urls,
+    /// A table of etcd flags.
+    Flags,
+    /// A table of environment variables.
+    Environment,
+}
+
+impl Kind {
+    /// For people: the type and its unit.
+    pub(super) fn describe(self) -> String {
+        match self {
+            Self::Text => "string".to_owned(),
+            Self::Path => "path (string)".to_owned(),
+            Self::Port => "port: integer from 1 to 65535".to_owned(),
+            Self::Whole { min, max, unit } => format!("{unit}: integer from {min} to {max}"),
+            Self::Switch => "boolean".to_owned(),
+            Self::Duration => "duration (string such as \"1m30s\")".to_owned(),
+            Self::Urls => "URL or array of URLs (strings)".to_owned(),
+            Self::Flags => "table: etcd flag = value".to_owned(),
+            Self::Environment => "table: variable = string".to_owned(),
+        }
+    }
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) table: Table,
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// For people; "required" where there is none.
+    pub(super) default: &'static str,
+    pub(super) meaning: &'static str,
+}
+
+const fn key(
+    table: Table,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    meaning: &'static str,
+) -> Key {
+    Key { table, name, kind, default, meaning }
+}
+
+const RESTARTS: Kind = Kind::Whole { min: 1, max: 1000, unit: "restarts" };
+const LOG_BYTES: Kind = Kind::Whole { min: 65_536, max: 1 << 40, unit: "bytes" };
+const LOG_FILES: Kind = Kind::Whole { min: 0, max: 1000, unit: "files" };
+
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key(Table::Cluster, "name", Kind::Text, "required",
+        "Name of the cluster. Letters, digits, `.`, `_` and `-`."),
+    key(Table::Cluster, "token", Kind::Text, "the cluster's name",
+        "Token of the first lineage: etcd derives the cluster's and the members' ids from it, so two clusters that might ever meet need different ones. A recovered cluster gets a new token by itself; this key then no longer counts."),
+    key(Table::Cluster, "dir", Kind::Path, "`\"data\"`",
+        "Root of what the manager puts on disk on each host, where no other key says otherwise."),
+    key(Table::Defaults, "binary", Kind::Path, "`\"in-tree\"`",
+        "The node's program: `in-tree` is the `etcd-node` that lies beside `etcd-manager`; a path names any etcd, such as `/usr/bin/etcd`."),
+    key(Table::Defaults, "user", Kind::Text, "the agent's user",
+        "User name that nodes run as."),
+    key(Table::Defaults, "client-port", Kind::Port, "`2379`",
+        "Port for clients of every node that names none."),
+    key(Table::Defaults, "peer-port", Kind::Port, "`2380`",
+        "Port for peers of every node that names none."),
+    key(Table::Defaults, "environment", Kind::Environment, "empty",
+        "Further environment variables of every node, for instance `GOGC`. etcd's own (`ETCD_*`) are flags: see `[defaults.flags]`."),
+    key(Table::Defaults, "flags", Kind::Flags, "see below",
+        "etcd flags of every node, without dashes."),
+    key(Table::Node, "name", Kind::Text, "required",
+        "Name of the node and of its etcd member."),
+    key(Table::Node, "host", Kind::Text, "required",
+        "IP address or host name of its machine."),
+    key(Table::Node, "client-port", Kind::Port, "`[defaults] client-port`",
+        "Port for clients. Not together with the client URLs."),
+    key(Table::Node, "peer-port", Kind::Port, "`[defaults] peer-port`",
+        "Port for peers. Not together with the peer URLs."),
+    key(Table::Node, "listen-client-urls", Kind::Urls, "`http://HOST:CLIENT-PORT`, and the same port on 127.0.0.1",
+        "Where it serves clients: IP addresses or `localhost`. If `host` is a name, the default is all addresses (0.0.0.0)."),
+    key(Table::Node, "advertise-client-urls", Kind::Urls, "`http://HOST:CLIENT-PORT`",
+        "What it tells clients to use."),
+    key(Table::Node, "listen-peer-urls", Kind::Urls, "`http://HOST:PEER-PORT`",
+        "Where it serves its peers: IP addresses or `localhost`. If `host` is a name, the default is all addresses (0.0.0.0)."),
+    key(Table::Node, "advertise-peer-urls", Kind::Urls, "`http://HOST:PEER-PORT`",
+        "What its peers use. Part of the cluster's membership."),
+    key(Table::Node, "data-dir", Kind::Path, "`DIR/NAME`",
+        "Its data directory, its own alone."),
+    key(Table::Node, "wal-dir", Kind::Path, "inside the data dir",
+        "Its write-ahead log, for instance on a faster disk."),
+    key(Table::Node, "zone", Kind::Text, "none",
+        "Failure domain: nodes of one zone are expected to fail together."),
+    key(Table::Node, "binary", Kind::Path, "`[defaults] binary`",
+        "The node's program."),
+    key(Table::Node, "environment", Kind::Environment, "`[defaults.environment]`",
+        "Further environment variables; each overrides the one of `[defaults.environment]`."),
+    key(Table::Node, "flags", Kind::Flags, "`[defaults.flags]`",
+        "etcd flags; each overrides the one of `[defaults.flags]`."),
+    key(Table::Supervise, "backoff-min", Kind::Duration, "`\"500ms\"`",
+        "First pause before a node that ended by itself is started again; it doubles each time, with jitter."),
+    key(Table::Supervise, "backoff-max", Kind::Duration, "`\"30s\"`",
+        "Longest such pause."),
+    key(Table::Supervise, "restart-limit", RESTARTS, "`5`",
+        "Ending by itself this often within the window is a crash loop: the node is left stopped and the reason shown."),
+    key(Table::Supervise, "restart-window", Kind::Duration, "`\"10m\"`",
+        "The window of `restart-limit`."),
+    key(Table::Supervise, "stop-timeout", Kind::Duration, "`\"30s\"`",
+        "From SIGTERM to SIGKILL when a node is stopped."),
+    key(Table::Supervise, "ready-timeout", Kind::Duration, "`\"60s\"`",
+        "How long a started node may take to answer a linearizable read."),
+    key(Table::Log, "dir", Kind::Path, "`DIR/log`",
+        "Folder of the nodes' log files, `NAME.log` each."),
+    key(Table::Log, "max-bytes", LOG_BYTES, "`16777216` (16 MiB)",
+        "A log file is rotated at this size."),
+    key(Table::Log, "keep", LOG_FILES, "`5`",
+        "Rotated log files kept per node."),
+    key(Table::Agent, "auto-apply", Kind::Switch, "`false`",
+        "Whether a valid edit of this file is applied at once. Otherwise it is only shown as a plan in the agent's log."),
+    key(Table::Agent, "state-dir", Kind::Path, "`DIR/agent`",
+        "The agent's own state and its socket; on another disk than etcd's data where there is one."),
+];
