@@ -85,6 +85,11 @@ impl Slot {
         state.queue = None;
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_attached(&self) -> bool {
+        self.state.lock().queue.is_some()
+    }
+
     fn is_current(&self, generation: u64) -> bool {
         self.state.lock().generation == generation
     }

@@ -22,6 +22,8 @@ use super::{
 const REDIAL_INTERVAL: Duration = Duration::from_millis(100);
 /// The same after the peer said that we are removed: the server is about to stop.
 const REDIAL_INTERVAL_REMOVED: Duration = Duration::from_secs(2);
+/// Room made for messages at a time; those decoded from it share it.
+const CONTENT_BYTES: usize = 16 * 1024;
 /// Bytes asked from the socket at a time.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -167,14 +169,14 @@ where
     R: AsyncRead + Unpin,
 {
     let OpenStream { mut io, mut framing, mut raw } = stream;
-    let mut content = BytesMut::new();
+    let mut content = BytesMut::with_capacity(CONTENT_BYTES);
     let mut silence = SilenceWatch::new();
     loop {
-        match framing.feed(&raw, &mut content) {
-            Ok(true) => return StreamError::Closed,
-            Ok(false) => sink.received(raw.len()),
+        let ended = match framing.feed(&raw, &mut content) {
+            Ok(ended) => ended,
             Err(error) => return error.into(),
-        }
+        };
+        sink.received(raw.len());
         raw.clear();
         raw.reserve(READ_BYTES);
         loop {
@@ -184,6 +186,9 @@ where
                 Ok(None) => break,
                 Err(error) => return error.into(),
             }
+        }
+        if ended {
+            return StreamError::Closed;
         }
         tokio::select! {
             biased;

@@ -170,3 +170,19 @@ impl AppendDecoder {
         })))
     }
 }
+
+#[cfg(test)]
+impl AppendDecoder {
+    /// Room held for entries still to come.
+    pub(crate) fn entries_room(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.entries.capacity())
+    }
+}
+
+#[cfg(test)]
+impl AppendEncoder {
+    /// Whether both ends stand at the same position.
+    pub(crate) fn in_step_with(&self, decoder: &AppendDecoder) -> bool {
+        self.at == decoder.at
+    }
+}
