@@ -3,13 +3,7 @@
 mod control;
 mod flusher;
 
-use std::{
-    fmt,
-    ops::{Bound, ControlFlow},
-    path::Path,
-    sync::Arc,
-    thread::JoinHandle,
-};
+use std::{fmt, ops::Bound, path::Path, sync::Arc, thread::JoinHandle};
 
 use bytes::Bytes;
 use disk::Disk;
@@ -19,7 +13,7 @@ use self::control::Control;
 use crate::{
     BackendError, Bucket, Options, Sizes, View, WriteBatch,
     layer::{Layer, newest},
-    merge,
+    merge::{self, Visit},
     store::{Store, Stored},
 };
 
@@ -127,7 +121,7 @@ impl Backend {
         bucket: Bucket,
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), BackendError> {
         self.shared.control.check()?;
         if merge::is_empty_range(from, to) {
@@ -144,7 +138,7 @@ impl Backend {
             let stored = live.stored.clone().ok_or(BackendError::Closed)?;
             (active, live.flushing.clone(), stored)
         };
-        let stored = stored.range(bucket, from, to)?;
+        let stored = stored.range(bucket, from, to).map_err(BackendError::read)?;
         let active = active.iter().map(|(key, value)| (key, value.as_ref()));
         match &flushing {
             None => merge::visit(active, stored, visit),

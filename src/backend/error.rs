@@ -11,7 +11,7 @@ pub enum BackendError {
     Open {
         /// The file.
         path: PathBuf,
-        #[source]
+        /// What the layer below said.
         source: Arc<redb::Error>,
     },
     /// A row could not be read. The same call may succeed later.

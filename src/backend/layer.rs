@@ -32,12 +32,11 @@ impl Layer {
         let Change { bucket, key, value } = change;
         let key_bytes = key.len();
         self.bytes += value.as_ref().map_or(0, Bytes::len);
-        match self.buckets[bucket.position()].set(key, value) {
-            Some(replaced) => self.bytes -= replaced.map_or(0, |value| value.len()),
-            None => {
-                self.rows += 1;
-                self.bytes += key_bytes + ROW_OVERHEAD_BYTES;
-            }
+        if let Some(replaced) = self.buckets[bucket.position()].set(key, value) {
+            self.bytes -= replaced.map_or(0, |value| value.len());
+        } else {
+            self.rows += 1;
+            self.bytes += key_bytes + ROW_OVERHEAD_BYTES;
         }
     }
 

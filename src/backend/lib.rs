@@ -28,5 +28,6 @@ pub use backend::Backend;
 pub use batch::WriteBatch;
 pub use bucket::Bucket;
 pub use error::BackendError;
-pub use options::{Options, Sizes};
+pub use merge::Visit;
+pub use options::{CommitHook, FailureHook, Options, Sizes};
 pub use view::View;

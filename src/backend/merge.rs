@@ -7,13 +7,16 @@ use std::{
 
 use crate::{BackendError, layer::LayerRow, store::StoredRows};
 
+/// Sees key and value of a row; `Break` ends the walk.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// Visits the rows of `buffered` (which hide or replace stored ones) and `stored`.
 pub(crate) fn visit<'a>(
     buffered: impl Iterator<Item = LayerRow<'a>>,
     mut stored: StoredRows,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    visit: &mut Visit<'_>,
 ) -> Result<(), BackendError> {
-    let mut below = stored.next_row()?;
+    let mut below = stored.next_row().map_err(BackendError::read)?;
     for (key, value) in buffered {
         while let Some(row) = &below {
             match row.key().cmp(key) {
@@ -25,7 +28,7 @@ pub(crate) fn visit<'a>(
                 }
                 Ordering::Equal => {}
             }
-            below = stored.next_row()?;
+            below = stored.next_row().map_err(BackendError::read)?;
         }
         if let Some(value) = value
             && visit(key, value).is_break()
@@ -37,7 +40,7 @@ pub(crate) fn visit<'a>(
         if visit(row.key(), row.value()).is_break() {
             return Ok(());
         }
-        below = stored.next_row()?;
+        below = stored.next_row().map_err(BackendError::read)?;
     }
     Ok(())
 }

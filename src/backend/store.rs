@@ -172,7 +172,8 @@ fn apply(
 
 /// A read transaction with all its tables open.
 pub(crate) struct Stored {
-    tables: [ReadTable; Bucket::COUNT],
+    /// One for each of [`Bucket::ALL`].
+    tables: Box<[ReadTable]>,
     /// Keeps the file open. Dropped after the tables.
     _database: Arc<Database>,
     storage: Storage,
@@ -191,8 +192,11 @@ impl Stored {
         for bucket in Bucket::ALL {
             tables.push(transaction.open_table(table(bucket))?);
         }
-        let tables = tables.try_into().expect("one table was opened for each bucket");
-        Ok(Self { tables, _database: Arc::clone(database), storage: storage.clone() })
+        Ok(Self {
+            tables: tables.into(),
+            _database: Arc::clone(database),
+            storage: storage.clone(),
+        })
     }
 
     /// The file's storage, to seal it.
@@ -211,9 +215,8 @@ impl Stored {
         bucket: Bucket,
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
-    ) -> Result<StoredRows, BackendError> {
-        let rows = self.tables[bucket.position()].range::<&[u8]>((from, to));
-        Ok(StoredRows(rows.map_err(BackendError::read)?))
+    ) -> Result<StoredRows, redb::StorageError> {
+        Ok(StoredRows(self.tables[bucket.position()].range::<&[u8]>((from, to))?))
     }
 }
 
@@ -221,12 +224,9 @@ impl Stored {
 pub(crate) struct StoredRows(redb::Range<'static, &'static [u8], &'static [u8]>);
 
 impl StoredRows {
-    pub(crate) fn next_row(&mut self) -> Result<Option<StoredRow>, BackendError> {
-        match self.0.next() {
-            None => Ok(None),
-            Some(Ok((key, value))) => Ok(Some(StoredRow { key, value })),
-            Some(Err(error)) => Err(BackendError::read(error)),
-        }
+    pub(crate) fn next_row(&mut self) -> Result<Option<StoredRow>, redb::StorageError> {
+        let row = self.0.next().transpose()?;
+        Ok(row.map(|(key, value)| StoredRow { key, value }))
     }
 }
 

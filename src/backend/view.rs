@@ -1,13 +1,14 @@
 //! A stable cut of all buckets, for snapshots and hashes.
 
-use std::{
-    ops::{Bound, ControlFlow},
-    sync::Arc,
-};
+use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::{BackendError, Bucket, merge, store::Stored};
+use crate::{
+    BackendError, Bucket,
+    merge::{self, Visit},
+    store::Stored,
+};
 
 /// All buckets as they were at one moment; later writes do not show. It may outlive the
 /// [`crate::Backend`] it came from. While it lives, the pages it shows are not reused, so the
@@ -39,11 +40,12 @@ impl View {
         bucket: Bucket,
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), BackendError> {
         if merge::is_empty_range(from, to) {
             return Ok(());
         }
-        merge::visit(std::iter::empty(), self.stored.range(bucket, from, to)?, visit)
+        let stored = self.stored.range(bucket, from, to).map_err(BackendError::read)?;
+        merge::visit(std::iter::empty(), stored, visit)
     }
 }

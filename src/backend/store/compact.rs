@@ -12,7 +12,7 @@ use disk::{Disk, Open};
 use redb::{Database, WriteTransaction};
 
 use super::{Store, Stored, begin, sizes, sizes::Usage, table};
-use crate::{BackendError, Bucket, error::from_io, storage::Storage};
+use crate::{Bucket, error::from_io, storage::Storage};
 
 /// Rows are copied in transactions of about so many bytes, to bound redb's memory.
 const CHUNK_BYTES: usize = 8 << 20;
@@ -57,7 +57,8 @@ impl Store {
         for bucket in Bucket::ALL {
             copy_bucket(&database, &stored, bucket)?;
         }
-        let mut usage = Usage { written_bytes: storage.written_bytes(), ..self.usage };
+        let mut usage = self.usage;
+        usage.written_bytes = storage.written_bytes();
         let transaction = begin(&database)?;
         sizes::save(&transaction, &mut usage)?;
         transaction.commit()?;
@@ -66,7 +67,7 @@ impl Store {
 }
 
 fn copy_bucket(database: &Database, stored: &Stored, bucket: Bucket) -> Result<(), redb::Error> {
-    let mut rows = stored.range(bucket, Bound::Unbounded, Bound::Unbounded).map_err(unwrap_read)?;
+    let mut rows = stored.range(bucket, Bound::Unbounded, Bound::Unbounded)?;
     let mut more = true;
     while more {
         let transaction = begin(database)?;
@@ -86,7 +87,7 @@ fn copy_chunk(
     let mut end = table.upper_bound_mut(Bound::<&[u8]>::Unbounded)?;
     let mut copied = 0;
     while copied < CHUNK_BYTES {
-        let Some(row) = rows.next_row().map_err(unwrap_read)? else {
+        let Some(row) = rows.next_row()? else {
             end.close()?;
             return Ok(false);
         };
@@ -95,10 +96,6 @@ fn copy_chunk(
     }
     end.close()?;
     Ok(true)
-}
-
-fn unwrap_read(error: BackendError) -> redb::Error {
-    redb::Error::Corrupted(base::ErrorChain(&error).to_string())
 }
 
 fn copy_path(path: &Path) -> PathBuf {
