@@ -34,7 +34,7 @@ fn not_served(call: &str) -> Status {
 
 /// The members, by id, as the API shows them.
 pub(super) fn members(server: &Server) -> Vec<Member> {
-    let member = |member: state::Member| Member {
+    let member = |member: state::membership::Member| Member {
         id: member.id.get(),
         name: member.name,
         peer_ur_ls: member.peer_urls,

@@ -31,7 +31,7 @@ impl KvService {
     async fn write(&self, request: InternalRaftRequest) -> Result<Applied, Status> {
         let outcome = async {
             self.server.admit_cost(quota::cost(&request)).await?;
-            self.server.propose(request).await?.response
+            self.server.propose(request).await
         };
         outcome.await.map_err(|error| refuse(&error))
     }

@@ -87,7 +87,7 @@ impl Maintenance for MaintenanceService {
         admit(&self.server, &request, OnLearner::Refuses)?;
         let request =
             InternalRaftRequest { alarm: Some(request.into_inner()), ..Default::default() };
-        let outcome = async { self.server.propose(request).await?.response };
+        let outcome = async { self.server.propose(request).await };
         let applied = outcome.await.map_err(|error| refuse(&error))?;
         let Applied::Alarm(mut response) = applied else {
             return Err(Status::internal("the state machine gave an answer of another kind"));

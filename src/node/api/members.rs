@@ -24,8 +24,8 @@ struct MemberV2 {
     client_urls: Vec<String>,
 }
 
-impl From<state::Member> for MemberV2 {
-    fn from(member: state::Member) -> Self {
+impl From<state::membership::Member> for MemberV2 {
+    fn from(member: state::membership::Member) -> Self {
         Self {
             id: member.id.to_string(),
             name: member.name,
