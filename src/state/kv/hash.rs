@@ -85,8 +85,9 @@ impl Store {
             if rev.main > revision {
                 return ControlFlow::Break(());
             }
-            let skipped =
-                kept.skips(rev, compact_revision) || (tombstone && rev.main == compact_revision);
+            // Members need not agree on which compacted rows are still there.
+            let removed = rev.main <= compact_revision && kept.binary_search(&rev).is_err();
+            let skipped = removed || (tombstone && rev.main == compact_revision);
             if !skipped {
                 hash = crc32c::crc32c_append(hash, key);
                 hash = crc32c::crc32c_append(hash, value);
@@ -100,38 +101,33 @@ impl Store {
         Ok(HashKv { hash, compact_revision, revision, current })
     }
 
-    fn kept(&self, revision: i64, compact_revision: i64) -> Kept {
-        let mut kept = Kept { any: false, compacted: Vec::new() };
-        let mut after: Option<Box<[u8]>> = None;
-        loop {
-            let index = self.index.read();
-            after = index.kept(revision, after.as_deref(), WALK_STEPS, &mut |rev| {
-                kept.any = true;
-                if rev.main <= compact_revision {
-                    kept.compacted.push(rev);
-                }
-            });
-            if after.is_none() {
-                break;
+    /// The rows up to the compacted revision that count: what a compaction at the hashed revision
+    /// would keep of them. Where that keeps nothing at all, etcd hashes what it finds; that is, once
+    /// it is done with it, what the last compaction kept.
+    fn kept(&self, revision: i64, compact_revision: i64) -> Vec<Rev> {
+        let mut any = false;
+        let mut kept = Vec::new();
+        self.each_kept(revision, &mut |rev| {
+            any = true;
+            if rev.main <= compact_revision {
+                kept.push(rev);
             }
+        });
+        if !any {
+            self.each_kept(compact_revision, &mut |rev| kept.push(rev));
         }
-        kept.compacted.sort_unstable();
+        kept.sort_unstable();
         kept
     }
-}
 
-/// The rows that a compaction at the hashed revision would keep.
-struct Kept {
-    /// Whether there are any at all: if not, nothing is skipped.
-    any: bool,
-    /// Those up to the compacted revision, sorted.
-    compacted: Vec<Rev>,
-}
-
-impl Kept {
-    /// A row that compaction removes, or has removed: members need not agree whether it is still there.
-    fn skips(&self, rev: Rev, compact_revision: i64) -> bool {
-        self.any && rev.main <= compact_revision && self.compacted.binary_search(&rev).is_err()
+    fn each_kept(&self, at: i64, visit: &mut dyn FnMut(Rev)) {
+        let mut after: Option<Box<[u8]>> = None;
+        loop {
+            after = self.index.read().kept(at, after.as_deref(), WALK_STEPS, visit);
+            if after.is_none() {
+                return;
+            }
+        }
     }
 }
 

@@ -268,6 +268,16 @@ impl Model {
         Ok(())
     }
 
+    /// The rows that hold the state at `revision`.
+    fn live_at(&self, revision: i64) -> BTreeSet<(i64, i64)> {
+        let mut newest: BTreeMap<&Bytes, &Change> = BTreeMap::new();
+        for change in self.changes.iter().filter(|change| change.main <= revision) {
+            newest.insert(&change.key, change);
+        }
+        let live = newest.values().filter(|change| change.after.is_some());
+        live.map(|change| (change.main, change.sub)).collect()
+    }
+
     /// CRC-32C over the rows up to `revision`, those left out that a compaction may have removed.
     pub(crate) fn hash(&self, revision: i64) -> Result<u32, ApiError> {
         if revision > 0 && revision < self.compacted {
@@ -277,15 +287,13 @@ impl Model {
             return Err(ApiError::FutureRevision);
         }
         let revision = if revision <= 0 { self.revision } else { revision };
-        let mut newest: BTreeMap<&Bytes, &Change> = BTreeMap::new();
-        for change in self.changes.iter().filter(|change| change.main <= revision) {
-            newest.insert(&change.key, change);
+        let mut keep = self.live_at(revision);
+        if keep.is_empty() {
+            keep = self.live_at(self.compacted);
         }
-        let live = newest.values().filter(|change| change.after.is_some());
-        let keep: BTreeSet<(i64, i64)> = live.map(|change| (change.main, change.sub)).collect();
         let mut bytes = b"key".to_vec();
         for change in self.changes.iter().filter(|change| change.main <= revision) {
-            let kept = keep.is_empty() || keep.contains(&(change.main, change.sub));
+            let kept = keep.contains(&(change.main, change.sub));
             let tombstone = change.after.is_none();
             if change.main <= self.compacted && !kept {
                 continue;

@@ -8,7 +8,9 @@ use backend::{Backend, Options};
 use base::{ClusterId, MemberId};
 use bytes::Bytes;
 use disk::sim::SimDisk;
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{
+    collection::vec, option, prelude::*, sample::select, test_runner::FileFailurePersistence,
+};
 use prost::Message;
 use wire::{
     etcdserverpb::{
@@ -312,8 +314,19 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn config() -> ProptestConfig {
+    // Failing seeds are kept beside this file and run first.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/kv/regressions.txt");
+    let persistence = FileFailurePersistence::Direct(path);
+    ProptestConfig {
+        cases: 192,
+        failure_persistence: Some(Box::new(persistence)),
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_store_answers_as_the_model_does(steps in vec(step(), 1..60)) {
