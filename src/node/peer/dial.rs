@@ -198,3 +198,61 @@ async fn refusal<R: AsyncRead + Unpin>(mut io: R, mut raw: BytesMut, head: &Head
         status => StreamError::Status { status },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn judge(answer: &[u8]) -> Result<OpenStream<io::Cursor<Vec<u8>>>, StreamError> {
+        read_answer(io::Cursor::new(answer.to_vec())).await
+    }
+
+    fn head(lines: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {lines}\r\n\r\n").into_bytes()
+    }
+
+    #[tokio::test]
+    async fn a_chunked_answer_opens_the_stream_and_keeps_what_came_with_it() {
+        let mut answer = head("200 OK\r\nX-Server-Version: 3.4.23\r\nTransfer-Encoding: chunked");
+        answer.extend_from_slice(b"1\r\n\0\r\n");
+        let stream = judge(&answer).await.unwrap();
+        assert_eq!(stream.raw[..], b"1\r\n\0\r\n"[..]);
+        assert!(matches!(stream.framing, BodyFraming::Chunked(_)));
+    }
+
+    #[tokio::test]
+    async fn every_refusal_is_told_apart() {
+        assert!(matches!(judge(&head("410 Gone")).await, Err(StreamError::Removed)));
+        assert!(matches!(judge(&head("404 Not Found")).await, Err(StreamError::Unknown)));
+        let other = judge(&head("503 Busy")).await;
+        assert!(matches!(other, Err(StreamError::Status { status }) if status == 503));
+        let mut mismatch = head("412 Precondition Failed\r\nContent-Length: 20");
+        mismatch.extend_from_slice(b"cluster ID mismatch\n and more");
+        match judge(&mismatch).await {
+            Err(StreamError::Refused { reason }) => assert_eq!(reason, "cluster ID mismatch"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_or_nameless_version_has_no_streams() {
+        for version in ["", "X-Server-Version: 2.0.9\r\n", "X-Server-Version: new\r\n"] {
+            let answer = head(&format!("200 OK\r\n{version}Transfer-Encoding: chunked"));
+            let judged = judge(&answer).await;
+            assert!(matches!(judged, Err(StreamError::Unsupported { .. })), "{judged:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_that_are_no_http_are_refused() {
+        let endless = [&b"HTTP/1.1 200 OK\r\nA: "[..], &[b'a'; 20_000]].concat();
+        let many = format!("200 OK\r\n{}", "A: b\r\n".repeat(100));
+        for bad in [&b"SSH-2.0-OpenSSH\r\n\r\n"[..], &endless, &head(&many), b"\0\0\0\0"] {
+            let judged = judge(bad).await;
+            assert!(matches!(judged, Err(StreamError::Http)), "{judged:?}");
+        }
+        assert!(matches!(judge(b"HTTP/1.1 200").await, Err(StreamError::Closed)));
+        let short = judge(&head("412 Precondition Failed\r\nContent-Length: 99999999")).await;
+        assert!(matches!(short, Err(StreamError::Refused { .. })), "{short:?}");
+    }
+}

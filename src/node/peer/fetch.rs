@@ -315,3 +315,6 @@ where
         .pool_timer(TokioTimer::new())
         .build(connector)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use axum::{
 use base::{MemberId, limits::PEER_MESSAGE_BYTES_MAX};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use prost::Message;
 use wire::raftpb;
@@ -118,8 +119,12 @@ async fn take_message_checked(inner: &Inner, request: Request) -> Result<(), Ref
     Ok(())
 }
 
-/// The whole body; none if it breaks off, stalls or is too long.
+/// The whole body; none if it breaks off, stalls or is too long (which is seen beforehand if it
+/// tells its length).
 async fn read_body(mut body: Body) -> Option<Bytes> {
+    if body.size_hint().lower() > PEER_MESSAGE_BYTES_MAX {
+        return None;
+    }
     let mut all = BytesMut::new();
     while let Some(chunk) = next_chunk(&mut body).await.ok()? {
         all.extend_from_slice(&chunk);
@@ -173,9 +178,8 @@ async fn open_stream(State(inner): State<Arc<Inner>>, request: Request) -> Respo
     }
     let answer = open_stream_checked(&inner, &request);
     let mut response = with_cluster(&inner.shared, answer);
-    let version = &inner.shared.headers.get(SERVER_VERSION);
-    if let Some(version) = version {
-        response.headers_mut().insert(SERVER_VERSION, (*version).clone());
+    if let Some(version) = inner.shared.headers.get(SERVER_VERSION) {
+        response.headers_mut().insert(SERVER_VERSION, version.clone());
     }
     response
 }

@@ -149,6 +149,25 @@ async fn a_body_that_is_no_message_gets_400() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_refused_before_it_comes() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let node = node().await;
+    let address = node.url.trim_start_matches("http://");
+    let mut io = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /raft HTTP/1.1\r\nHost: x\r\nX-Etcd-Cluster-ID: c1\r\nX-Server-Version: 3.5.0\r\n\
+         X-Min-Cluster-Version: 3.0.0\r\nContent-Length: {}\r\n\r\n",
+        base::limits::PEER_MESSAGE_BYTES_MAX + 1
+    );
+    io.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    let read = tokio::time::timeout(std::time::Duration::from_secs(2), io.read_exact(&mut answer));
+    read.await.expect("at once").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_link_heartbeat_posted_is_swallowed() {
     let node = node().await;
     let nobody = message(MessageType::MsgHeartbeat, MemberId::default(), MemberId::default());
