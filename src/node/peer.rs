@@ -16,6 +16,7 @@
 mod chunked;
 mod codec;
 mod dial;
+mod directory;
 pub mod events;
 pub mod fetch;
 mod link;
@@ -34,24 +35,18 @@ pub mod urls;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 use base::MemberId;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
-use wire::raftpb::{self, MessageType};
+use wire::raftpb;
 
 use self::{
-    codec::StreamKind,
-    link::{Link, Shared},
-    outgoing::{Refused, Slot},
-    pipeline::PIPELINE_QUEUE_MAX,
+    directory::{Directory, Peer, Remote},
+    link::Shared,
     urls::{PeerUrl, PeerUrlError},
 };
 pub use self::{
@@ -79,31 +74,6 @@ struct Inner {
     directory: ArcSwap<Directory>,
     /// Held while the directory is changed.
     changes: Mutex<()>,
-}
-
-/// Whom messages can be sent to.
-#[derive(Debug, Clone, Default)]
-struct Directory {
-    peers: Vec<Arc<Peer>>,
-    remotes: Vec<Arc<Remote>>,
-}
-
-/// A member of the cluster.
-#[derive(Debug)]
-struct Peer {
-    link: Arc<Link>,
-    appends: Arc<Slot>,
-    messages: Arc<Slot>,
-    pipeline: mpsc::Sender<raftpb::Message>,
-    /// Whether a snapshot is on its way.
-    snapshot: Arc<AtomicBool>,
-}
-
-/// A member that the log does not know yet; it can only be posted to.
-#[derive(Debug)]
-struct Remote {
-    link: Arc<Link>,
-    pipeline: mpsc::Sender<raftpb::Message>,
 }
 
 impl Transport {
@@ -134,7 +104,7 @@ impl Transport {
             if let Some(peer) = directory.peer(to) {
                 peer.send(&self.inner.shared, message);
             } else if let Some(remote) = directory.remote(to) {
-                post(&self.inner.shared, &remote.link, &remote.pipeline, message);
+                remote.send(&self.inner.shared, message);
             } else if message.to != 0 {
                 tracing::debug!(%to, kind = message.r#type, "dropped a message to an unknown member");
             }
@@ -227,9 +197,7 @@ impl Inner {
             if urls.is_empty() {
                 return;
             }
-            let link = Arc::new(Link::new(&self.shared, id, urls));
-            let pipeline = start_pipeline(&self.shared, &link);
-            directory.remotes.push(Arc::new(Remote { link, pipeline }));
+            directory.remotes.push(Arc::new(Remote::start(&self.shared, id, urls)));
             tracing::info!(remote = %id, "answering a member that is not known here yet");
         });
     }
@@ -248,133 +216,6 @@ impl fmt::Debug for Inner {
             .field("shared", &self.shared)
             .field("directory", &self.directory.load())
             .finish_non_exhaustive()
-    }
-}
-
-impl Directory {
-    fn peer(&self, id: MemberId) -> Option<&Arc<Peer>> {
-        self.peers.iter().find(|peer| peer.link.id == id)
-    }
-
-    fn remote(&self, id: MemberId) -> Option<&Arc<Remote>> {
-        self.remotes.iter().find(|remote| remote.link.id == id)
-    }
-
-    fn knows(&self, id: MemberId) -> bool {
-        self.peer(id).is_some() || self.remote(id).is_some()
-    }
-
-    fn remove(&mut self, id: MemberId) {
-        if let Some(peer) = self.peer(id) {
-            peer.close();
-            tracing::info!(peer = %id, "removed a peer");
-        }
-        if let Some(remote) = self.remote(id) {
-            remote.link.cancel.cancel();
-        }
-        self.peers.retain(|peer| peer.link.id != id);
-        self.remotes.retain(|remote| remote.link.id != id);
-    }
-
-    fn close(&self) {
-        for peer in &self.peers {
-            peer.close();
-        }
-        for remote in &self.remotes {
-            remote.link.cancel.cancel();
-        }
-    }
-}
-
-impl Peer {
-    fn start(shared: &Arc<Shared>, id: MemberId, urls: Vec<PeerUrl>) -> Self {
-        let link = Arc::new(Link::new(shared, id, urls));
-        for kind in [StreamKind::Appends, StreamKind::Messages] {
-            let task = reader::run(shared.clone(), link.clone(), kind);
-            shared.tasks.spawn_on(task, &shared.runtime);
-        }
-        shared.tasks.spawn_on(probe::run(shared.clone(), link.clone()), &shared.runtime);
-        let pipeline = start_pipeline(shared, &link);
-        Self {
-            link,
-            appends: Arc::default(),
-            messages: Arc::default(),
-            pipeline,
-            snapshot: Arc::default(),
-        }
-    }
-
-    fn slot(&self, kind: StreamKind) -> &Arc<Slot> {
-        match kind {
-            StreamKind::Appends => &self.appends,
-            StreamKind::Messages => &self.messages,
-        }
-    }
-
-    fn close(&self) {
-        self.link.cancel.cancel();
-        self.appends.close();
-        self.messages.close();
-        self.link.status.deactivate("remove", &"no peer any more");
-    }
-
-    /// Chooses the channel: snapshots go their own way, appends by `msgappv2` if it is attached,
-    /// all else by `message` if it is attached, and what is left by single posts.
-    fn send(&self, shared: &Arc<Shared>, mut message: raftpb::Message) {
-        if message.r#type == i32::from(MessageType::MsgSnap) {
-            return self.send_snapshot(shared, message);
-        }
-        let is_append = message.r#type == i32::from(MessageType::MsgApp);
-        for slot in [is_append.then_some(&self.appends), Some(&self.messages)].into_iter().flatten()
-        {
-            match slot.try_send(message) {
-                Ok(()) => return,
-                Err(Refused::Full(lost)) => return self.link.dropped(shared, &lost),
-                Err(Refused::Detached(back)) => message = *back,
-            }
-        }
-        post(shared, &self.link, &self.pipeline, message);
-    }
-
-    fn send_snapshot(&self, shared: &Arc<Shared>, request: raftpb::Message) {
-        if self.snapshot.swap(true, Ordering::AcqRel) {
-            // Its end will be reported, and raft asks again if that was not enough.
-            tracing::debug!(peer = %self.link.id, "a snapshot is on its way already");
-            return;
-        }
-        let busy = Busy(self.snapshot.clone());
-        let (task_shared, link) = (shared.clone(), self.link.clone());
-        let task = async move {
-            send_snapshot::run(task_shared, link, request).await;
-            drop(busy);
-        };
-        shared.tasks.spawn_on(task, &shared.runtime);
-    }
-}
-
-/// Clears the flag when the task ends, however it does.
-struct Busy(Arc<AtomicBool>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-fn start_pipeline(shared: &Arc<Shared>, link: &Arc<Link>) -> mpsc::Sender<raftpb::Message> {
-    let (sender, queue) = mpsc::channel(PIPELINE_QUEUE_MAX);
-    shared.tasks.spawn_on(pipeline::run(shared.clone(), link.clone(), queue), &shared.runtime);
-    sender
-}
-
-fn post(
-    shared: &Shared,
-    link: &Link,
-    pipeline: &mpsc::Sender<raftpb::Message>,
-    message: raftpb::Message,
-) {
-    if let Err(refused) = pipeline.try_send(message) {
-        link.dropped(shared, &refused.into_inner());
     }
 }
 

@@ -24,7 +24,8 @@ pub trait PeerEvents: Send + Sync + 'static {
     /// A snapshot reached a peer, or did not.
     fn report_snapshot(&self, id: MemberId, ok: bool);
 
-    /// A peer said that this member is removed for good: the server has to stop.
+    /// A peer said that this member is removed for good: the server has to stop. Told again and
+    /// again until it does.
     fn removed_from_cluster(&self);
 
     /// Builds the snapshot that goes to a peer instead of raft's request: the message with the

@@ -20,9 +20,10 @@ use prost::Message;
 use wire::raftpb;
 
 use super::{
-    Directory, Inner,
+    Inner,
     codec::{StreamKind, is_link_heartbeat, wide},
     dial::READ_DEADLINE,
+    directory::Directory,
     link::{
         CLUSTER_ID, MIN_CLUSTER_VERSION, MIN_VERSION, PEER_URLS, RAFT_TO, SERVER_FROM,
         SERVER_VERSION, Shared,

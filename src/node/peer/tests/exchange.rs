@@ -1,9 +1,12 @@
 //! Two transports: what one sends reaches the other's server, by whatever channel there is.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
+use wire::raftpb::{self, MessageType};
 
 use super::world::{Node, append, message, pair, until};
-use crate::peer::*;
+use crate::peer::codec::StreamKind;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn appends_and_other_messages_arrive_once_and_in_order() {

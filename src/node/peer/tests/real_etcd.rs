@@ -1,13 +1,14 @@
 //! A real etcd configured for two members, the second of which is our transport with a raft
 //! played by hand: it follows the real one, leads it, and takes a snapshot from it.
 
-use std::{fs::File, path::PathBuf, process::Stdio};
+use std::{fs::File, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
-use base::Revision;
+use base::{MemberId, Revision};
 use bytes::Bytes;
 use disk::{Disk, DiskFile, Open, RealDisk};
 use http::Request;
 use http_body_util::{BodyExt, Full};
+use parking_lot::Mutex;
 use prost::Message;
 use tempfile::TempDir;
 use tokio::{
@@ -15,15 +16,18 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
-use wire::etcdserverpb::{InternalRaftRequest, PutRequest, RequestHeader};
+use wire::{
+    etcdserverpb::{InternalRaftRequest, PutRequest, RequestHeader},
+    raftpb::{self, MessageType},
+};
 
 use super::{
     puppet::{Puppet, Role},
     world::{Node, until},
 };
 use crate::peer::{
+    OutgoingSnapshot, SnapshotError,
     fetch::{FetchError, Fetcher, http_client},
-    *,
 };
 
 const LIMIT: Duration = Duration::from_secs(5);

@@ -1,16 +1,27 @@
 //! Snapshots between two transports: content, reports, bounded memory and what goes wrong.
 
-use std::{io, path::Path, sync::atomic::AtomicU64};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use base::MemberId;
 use bytes::{Bytes, BytesMut};
 use disk::{DirItem, Disk, DiskFile, DiskLock, Open, RealDisk};
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use wire::raftpb::{self, MessageType};
 
 use super::world::{CLUSTER, Node, message, pair, until};
-use crate::peer::*;
+use crate::peer::{OutgoingSnapshot, codec};
 
 const FILE_BYTES: u64 = 20 * 1024 * 1024;
 

@@ -1,13 +1,17 @@
 //! One end of a stream played by hand: replaced, stalled and broken connections.
 
+use std::time::Duration;
+
+use base::MemberId;
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+use wire::raftpb::MessageType;
 
 use super::world::{CLUSTER, Node, append, message, until};
-use crate::peer::*;
+use crate::peer::codec::StreamKind;
 
 const PEER: MemberId = MemberId::new(0xb);
 

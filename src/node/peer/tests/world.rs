@@ -1,16 +1,29 @@
 //! Members made of a transport, a listener and a recorder of what reaches the server.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::atomic::AtomicU64};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use base::{ClusterId, SystemClock};
+use base::{ClusterId, MemberId, SystemClock};
 use bytes::Bytes;
 use disk::{Disk, RealDisk};
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use wire::raftpb::{self, MessageType};
 
-use crate::peer::*;
+use crate::peer::{
+    OutgoingSnapshot, PeerCounters, PeerEvents, SnapshotError, Transport, TransportConfig,
+    codec::StreamKind, serve,
+};
 
 /// The cluster of all members here.
 pub(super) const CLUSTER: ClusterId = ClusterId::new(0xc1);
