@@ -52,16 +52,12 @@ impl Alarms {
         let mut active = BTreeSet::new();
         let mut damaged = false;
         backend.scan(Bucket::Alarm, Bound::Unbounded, Bound::Unbounded, &mut |key, _| {
-            match AlarmMember::decode(key) {
-                Ok(alarm) => {
-                    active.insert((alarm.alarm, alarm.member_id));
-                    ControlFlow::Continue(())
-                }
-                Err(_) => {
-                    damaged = true;
-                    ControlFlow::Break(())
-                }
-            }
+            let Ok(alarm) = AlarmMember::decode(key) else {
+                damaged = true;
+                return ControlFlow::Break(());
+            };
+            active.insert((alarm.alarm, alarm.member_id));
+            ControlFlow::Continue(())
         })?;
         if damaged {
             return Err(StateError::Damaged("alarm row".to_owned()));

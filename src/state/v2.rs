@@ -6,6 +6,7 @@ mod node;
 mod request;
 mod save;
 mod time;
+mod tree;
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,8 @@ pub use self::event::{Action, Event, Expiration, NodeView};
 pub(crate) use self::request::{METHODS, Request};
 use self::{
     event::History,
-    node::{Content, Node, clean, join, names},
+    node::{Content, Node, clean, join},
+    tree::event,
 };
 
 /// Folders that always exist and cannot be changed themselves.
@@ -36,24 +38,23 @@ pub(crate) struct Store {
 /// What became of the requests so far; part of the snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Stats {
-    pub gets_success: u64,
-    pub gets_fail: u64,
-    pub sets_success: u64,
-    pub sets_fail: u64,
-    pub delete_success: u64,
-    pub delete_fail: u64,
-    pub update_success: u64,
-    pub update_fail: u64,
-    pub create_success: u64,
-    pub create_fail: u64,
-    pub compare_and_swap_success: u64,
-    pub compare_and_swap_fail: u64,
-    pub compare_and_delete_success: u64,
-    pub compare_and_delete_fail: u64,
-    pub expire_count: u64,
-    pub watchers: u64,
+pub(crate) struct Stats {
+    pub(crate) gets_success: u64,
+    pub(crate) gets_fail: u64,
+    pub(crate) sets_success: u64,
+    pub(crate) sets_fail: u64,
+    pub(crate) delete_success: u64,
+    pub(crate) delete_fail: u64,
+    pub(crate) update_success: u64,
+    pub(crate) update_fail: u64,
+    pub(crate) create_success: u64,
+    pub(crate) create_fail: u64,
+    pub(crate) compare_and_swap_success: u64,
+    pub(crate) compare_and_swap_fail: u64,
+    pub(crate) compare_and_delete_success: u64,
+    pub(crate) compare_and_delete_fail: u64,
+    pub(crate) expire_count: u64,
+    pub(crate) watchers: u64,
 }
 
 /// Why a v2 operation was refused: API v2's error body.
@@ -84,6 +85,14 @@ pub(crate) struct Ttl {
 pub(crate) struct Previous<'a> {
     pub(crate) value: &'a str,
     pub(crate) index: u64,
+}
+
+/// How much may be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    File,
+    EmptyFolder,
+    Tree,
 }
 
 /// What to create.
@@ -236,17 +245,12 @@ impl Store {
         result
     }
 
-    /// Removes a file, or a folder if `dir`, with all that is in it if `recursive`.
-    pub(crate) fn delete(
-        &mut self,
-        path: &str,
-        dir: bool,
-        recursive: bool,
-    ) -> Result<Event, V2Error> {
+    /// Removes a node, if it is no more than `removal` allows.
+    pub(crate) fn delete(&mut self, path: &str, removal: Removal) -> Result<Event, V2Error> {
         let path = clean(path);
         let result = self
             .check_writable(&path)
-            .and_then(|()| self.check_removable(&path, dir || recursive, recursive))
+            .and_then(|()| self.check_removable(&path, removal))
             .and_then(|()| self.remove(Action::Delete, &path));
         count(&mut self.stats.delete_success, &mut self.stats.delete_fail, result.is_ok());
         result
@@ -280,178 +284,6 @@ impl Store {
             }
         }
     }
-}
-
-/// The parts of the operations.
-impl Store {
-    fn error(&self, (code, message): (u16, &'static str), cause: &str) -> V2Error {
-        V2Error { code, message, cause: cause.to_owned(), index: self.index }
-    }
-
-    fn check_writable(&self, path: &str) -> Result<(), V2Error> {
-        if READ_ONLY.contains(&path) { Err(self.error(ROOT, "/")) } else { Ok(()) }
-    }
-
-    fn find(&self, path: &str) -> Result<&Node, V2Error> {
-        let mut node = &self.root;
-        let mut seen = String::from("/");
-        for name in names(path) {
-            let Some(children) = node.children() else {
-                return Err(self.error(NOT_FOLDER, &seen));
-            };
-            seen = join(&seen, name);
-            node = children.get(name).ok_or_else(|| self.error(NOT_FOUND, &seen))?;
-        }
-        Ok(node)
-    }
-
-    fn find_mut(&mut self, path: &str) -> Option<&mut Node> {
-        names(path).try_fold(&mut self.root, |node, name| node.children_mut()?.get_mut(name))
-    }
-
-    /// Puts a new node in place; the event still has to go to the history.
-    fn place(&mut self, path: &str, creation: &Creation<'_>) -> Result<Event, V2Error> {
-        let path = clean(path);
-        self.check_writable(&path)?;
-        let next = self.index + 1;
-        let prev_node = match self.find(&path) {
-            Ok(_) if !creation.replace => return Err(self.error(EXISTS, &path)),
-            Ok(node) if node.is_folder() => return Err(self.error(NOT_FILE, &path)),
-            Ok(node) => Some(node.view(&path)),
-            Err(error) if error.code == NOT_FOUND.0 => None,
-            Err(error) => return Err(error),
-        };
-        if prev_node.is_some() {
-            self.take(&path);
-        }
-        let content = match creation.content {
-            Some(value) => Content::File(value.to_owned()),
-            None => Node::folder(next).content,
-        };
-        let mut node = Node::new(next, content);
-        node.expires = creation.expires.filter(|at| *at >= time::EXPIRATION_MIN);
-        if let Some(at) = node.expires {
-            self.expiries.insert((at, path.clone()));
-        }
-        let event =
-            Event { prev_node, store_index: next, ..event(creation.action, node.view(&path)) };
-        self.insert(&path, node);
-        self.index = next;
-        Ok(event)
-    }
-
-    /// Inserts a node, making the folders on the way. Only folders are on the way: `find` said so.
-    fn insert(&mut self, path: &str, node: Node) {
-        let next = self.index + 1;
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let mut at = &mut self.root;
-        for name in names(folder) {
-            let Some(children) = at.children_mut() else { return };
-            at = children.entry(name.to_owned()).or_insert_with(|| Node::folder(next));
-        }
-        if let Some(children) = at.children_mut() {
-            children.insert(name.to_owned(), node);
-        }
-    }
-
-    /// Writes a file's value and time to live in place.
-    fn change(
-        &mut self,
-        action: Action,
-        path: &str,
-        value: &str,
-        ttl: Ttl,
-    ) -> Result<Event, V2Error> {
-        self.check_writable(path)?;
-        let next = self.index + 1;
-        let node = self.find(path)?;
-        if node.is_folder() {
-            return Err(self.error(NOT_FILE, path));
-        }
-        let (prev_node, old_expiry) = (node.view(path), node.expires);
-        let value = if ttl.refresh { node.value() } else { value }.to_owned();
-        let Some(node) = self.find_mut(path) else { return Err(self.error(NOT_FOUND, path)) };
-        node.content = Content::File(value);
-        node.modified = next;
-        node.expires = ttl.expires;
-        let view = node.view(path);
-        if let Some(at) = old_expiry {
-            self.expiries.remove(&(at, path.to_owned()));
-        }
-        if let Some(at) = ttl.expires {
-            self.expiries.insert((at, path.to_owned()));
-        }
-        self.index = next;
-        let event = Event {
-            prev_node: Some(prev_node),
-            store_index: next,
-            refresh: ttl.refresh,
-            ..event(action, view)
-        };
-        self.history.push(event.clone());
-        Ok(event)
-    }
-
-    fn check_removable(&self, path: &str, dir: bool, recursive: bool) -> Result<(), V2Error> {
-        let Some(children) = self.find(path)?.children() else { return Ok(()) };
-        if !dir {
-            return Err(self.error(NOT_FILE, path));
-        }
-        if !children.is_empty() && !recursive {
-            return Err(self.error(NOT_EMPTY, path));
-        }
-        Ok(())
-    }
-
-    /// Removes a node with all below it, whatever it is.
-    fn remove(&mut self, action: Action, path: &str) -> Result<Event, V2Error> {
-        let Some(node) = self.take(path) else { return Err(self.error(NOT_FOUND, path)) };
-        self.index += 1;
-        let prev = node.view(path);
-        let view = NodeView {
-            key: path.to_owned(),
-            dir: prev.dir && action != Action::CompareAndDelete,
-            modified_index: self.index,
-            created_index: node.created,
-            ..NodeView::default()
-        };
-        let event = Event { prev_node: Some(prev), store_index: self.index, ..event(action, view) };
-        self.history.push(event.clone());
-        Ok(event)
-    }
-
-    /// Cuts a node out of the tree, and everything below it out of the expiries.
-    fn take(&mut self, path: &str) -> Option<Node> {
-        let (folder, name) = path.rsplit_once('/')?;
-        let node = self.find_mut(folder)?.children_mut()?.remove(name)?;
-        let expiries = &mut self.expiries;
-        node.each_expiring(path, &mut |at, path| {
-            expiries.remove(&(at, path.to_owned()));
-        });
-        Some(node)
-    }
-
-    fn compare(&self, path: &str, previous: Previous<'_>) -> Result<(), V2Error> {
-        let node = self.find(path)?;
-        if node.is_folder() {
-            return Err(self.error(NOT_FILE, path));
-        }
-        let index_differs = previous.index != 0 && previous.index != node.modified;
-        let value_differs = !previous.value.is_empty() && previous.value != node.value();
-        let values = format!("[{} != {}]", previous.value, node.value());
-        let indices = format!("[{} != {}]", previous.index, node.modified);
-        let cause = match (value_differs, index_differs) {
-            (false, false) => return Ok(()),
-            (true, false) => values,
-            (false, true) => indices,
-            (true, true) => format!("{values} {indices}"),
-        };
-        Err(self.error(COMPARE_FAILED, &cause))
-    }
-}
-
-fn event(action: Action, node: NodeView) -> Event {
-    Event { action, node, prev_node: None, refresh: false, store_index: 0 }
 }
 
 fn count(success: &mut u64, failure: &mut u64, succeeded: bool) {

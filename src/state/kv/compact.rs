@@ -95,22 +95,21 @@ impl Store {
                     PRUNE_STEPS,
                     &mut running.keep,
                 );
-                match last {
-                    Some(last) => Phase::Index(Some(last)),
-                    None => {
-                        running.keep.sort_unstable();
-                        Phase::Rows(Rev::default())
-                    }
+                if let Some(last) = last {
+                    Phase::Index(Some(last))
+                } else {
+                    running.keep.sort_unstable();
+                    Phase::Rows(Rev::default())
                 }
             }
-            Phase::Rows(from) => match self.remove_rows(running, *from, rows)? {
-                Some(next) => Phase::Rows(next),
-                None => {
+            Phase::Rows(from) => {
+                let Some(next) = self.remove_rows(running, *from, rows)? else {
                     *finished = running.target;
                     *run = None;
                     return Ok(CompactStep::Finished(*finished));
-                }
-            },
+                };
+                Phase::Rows(next)
+            }
         };
         running.phase = next;
         Ok(CompactStep::More)

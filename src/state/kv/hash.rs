@@ -131,11 +131,10 @@ impl Store {
     }
 }
 
-fn scan(
-    view: &View,
-    bucket: Bucket,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-) -> Result<(), ApiError> {
+/// Called with each row of a bucket.
+type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
+fn scan(view: &View, bucket: Bucket, visit: Visit<'_>) -> Result<(), ApiError> {
     view.scan(bucket, Bound::Unbounded, Bound::Unbounded, visit).map_err(failure)
 }
 

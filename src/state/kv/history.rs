@@ -23,6 +23,7 @@ pub(crate) enum History {
     /// One live revision and no past.
     One { main: NonZeroI64, created: i64, sub: u32, version: u32 },
     /// Anything else. The last generation is empty if the key is deleted.
+    #[expect(clippy::box_collection, reason = "a thin pointer keeps the common case small")]
     Many(Box<Vec<Generation>>),
 }
 

@@ -16,6 +16,9 @@ pub(crate) struct Index {
     keys: BTreeMap<Box<[u8]>, History>,
 }
 
+/// Where a walk over the keys begins and ends.
+pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// An asked range, with etcd's reading of its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Span<'a> {
@@ -37,7 +40,7 @@ impl<'a> Span<'a> {
     }
 
     /// Bounds for a walk; none where nothing can lie between.
-    fn bounds(self) -> Option<(Bound<&'a [u8]>, Bound<&'a [u8]>)> {
+    fn bounds(self) -> Option<Bounds<'a>> {
         match self {
             Self::Point(key) => Some((Bound::Included(key), Bound::Included(key))),
             Self::From(key) => Some((Bound::Included(key), Bound::Unbounded)),
@@ -48,10 +51,7 @@ impl<'a> Span<'a> {
     }
 
     /// What remains after a key of the span was seen.
-    pub(crate) fn bounds_after<'k>(
-        self,
-        seen: Option<&'k [u8]>,
-    ) -> Option<(Bound<&'k [u8]>, Bound<&'k [u8]>)>
+    pub(crate) fn bounds_after<'k>(self, seen: Option<&'k [u8]>) -> Option<Bounds<'k>>
     where
         'a: 'k,
     {
@@ -105,7 +105,7 @@ impl Index {
     /// over at most `steps` entries. Returns the last entry passed if the walk is not over.
     pub(crate) fn walk<'i>(
         &'i self,
-        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        bounds: Bounds<'_>,
         at: i64,
         steps: usize,
         visit: &mut dyn FnMut(&'i [u8], Found) -> ControlFlow<()>,

@@ -63,13 +63,12 @@ impl Loaded {
         let mut loaded = Self::default();
         let mut damaged = None;
         backend.scan(Bucket::Key, Bound::Unbounded, Bound::Unbounded, &mut |key, row| {
-            match (Rev::decode(key), Outline::read(row)) {
-                (Some((rev, tombstone)), Some(outline)) => loaded.take(rev, tombstone, outline),
-                _ => {
-                    damaged = Some(format!("key row {key:02x?}"));
-                    return ControlFlow::Break(());
-                }
-            }
+            let (Some((rev, tombstone)), Some(outline)) = (Rev::decode(key), Outline::read(row))
+            else {
+                damaged = Some(format!("key row {key:02x?}"));
+                return ControlFlow::Break(());
+            };
+            loaded.take(rev, tombstone, outline);
             ControlFlow::Continue(())
         })?;
         match damaged {

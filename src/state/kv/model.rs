@@ -39,6 +39,10 @@ fn header(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..Default::default() })
 }
 
+fn length(list: &[KeyValue]) -> i64 {
+    i64::try_from(list.len()).unwrap()
+}
+
 impl Model {
     pub(crate) fn new(leases: &[i64]) -> Self {
         let leases = leases.iter().copied().collect();
@@ -74,7 +78,7 @@ impl Model {
             return Err(ApiError::Compacted);
         }
         let mut kvs = Self::select(&self.state(at), &request.key, &request.range_end);
-        let count = i64::try_from(kvs.len()).unwrap();
+        let count = length(&kvs);
         if request.count_only {
             kvs.clear();
             return Ok(RangeResponse { header: header(self.revision), kvs, more: false, count });
@@ -159,7 +163,7 @@ impl Model {
         for kv in &kvs {
             self.push(before + 1, sub, kv.key.clone(), None);
         }
-        let deleted = i64::try_from(kvs.len()).unwrap();
+        let deleted = length(&kvs);
         let prev_kvs = if request.prev_kv { kvs } else { Vec::new() };
         DeleteRangeResponse { header: header(self.revision), deleted, prev_kvs }
     }

@@ -58,7 +58,7 @@ struct Bench {
 
 fn open(disk: &Arc<SimDisk>) -> (Machine, Backend) {
     let options = Options { flush_interval: Duration::from_secs(3600), ..Options::default() };
-    let disk: Arc<dyn disk::Disk> = Arc::clone(disk) as _;
+    let disk: Arc<dyn disk::Disk> = disk.clone();
     let backend = Backend::open(disk, Path::new("state.redb"), options).unwrap();
     let options = MachineOptions {
         member: MemberId::new(1),
@@ -90,7 +90,7 @@ impl Bench {
             data: Some(request.encode_to_vec().into()),
             ..Default::default()
         };
-        let applied = self.machine.apply(&entry, &|_| true).unwrap();
+        let Ok(applied) = self.machine.apply(&entry, &|_| true) else { panic!("must not stop") };
         assert_eq!(applied.request_id, self.index);
         applied.response
     }

@@ -28,7 +28,6 @@ struct StoredConfState<'a> {
     auto_leave: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_empty(list: &&[u64]) -> bool {
     list.is_empty()
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{ApiError, StateError},
     gojson,
-    v2::{self, Ttl, V2Error},
+    v2::{self, Removal, Ttl, V2Error},
 };
 
 /// What a committed configuration change did.
@@ -167,7 +167,7 @@ impl Changer<'_> {
     }
 
     fn remove(&mut self, id: MemberId) -> Result<MemberEvent, StateError> {
-        kept(self.store.delete(&format!("{MEMBERS}/{id}"), true, true))?;
+        kept(self.store.delete(&format!("{MEMBERS}/{id}"), Removal::Tree))?;
         kept(self.store.create(&format!("{REMOVED_MEMBERS}/{id}"), Some(""), None))?;
         self.roster.members.remove(&id);
         self.roster.removed.insert(id);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::encoding::decode_varint;
 
-use super::{Event, Previous, Store, Ttl, V2Error, node::names};
+use super::{Event, Previous, Removal, Store, Ttl, V2Error, node::names};
 
 /// The methods that logs hold.
 pub(crate) const METHODS: [&str; 5] = ["PUT", "POST", "DELETE", "QGET", "SYNC"];
@@ -13,6 +13,7 @@ pub(crate) const DEPTH_MAX: usize = 500;
 /// The fields that matter at apply. Go does not check that strings are UTF-8; what is not is replaced
 /// here as Go's JSON does when it saves the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of API v2")]
 pub(crate) struct Request {
     pub(crate) id: u64,
     pub(crate) method: String,
@@ -93,6 +94,14 @@ impl Request {
         names(&self.path).nth(DEPTH_MAX).is_some()
     }
 
+    fn removal(&self) -> Removal {
+        match (self.dir, self.recursive) {
+            (_, true) => Removal::Tree,
+            (true, false) => Removal::EmptyFolder,
+            (false, false) => Removal::File,
+        }
+    }
+
     fn content(&self) -> Option<&str> {
         (!self.dir).then_some(self.value.as_str())
     }
@@ -113,7 +122,7 @@ impl Store {
             ("PUT", None) => self.set(path, request.content(), ttl),
             ("POST", _) => self.create_in_order(path, request.content(), expires),
             ("DELETE", _) if compares => self.compare_and_delete(path, previous),
-            ("DELETE", _) => self.delete(path, request.dir, request.recursive),
+            ("DELETE", _) => self.delete(path, request.removal()),
             ("QGET", _) => self.get(path, request.recursive),
             _ => {
                 self.expire(request.time);

@@ -36,9 +36,9 @@ fn every_successful_change_counts_one_and_failures_none() {
     assert!(store.set("/0/version", Some("3.5.0"), Ttl::default()).is_ok());
     assert!(store.update("/0/version", "3.5.1", Ttl::default()).is_ok());
     assert_eq!(store.update("/0/members", "", Ttl::default()).unwrap_err().code, 102);
-    assert_eq!(store.delete("/0/members/1", false, false).unwrap_err().code, 102);
-    assert_eq!(store.delete("/0/members/1", true, false).unwrap_err().code, 108);
-    assert!(store.delete("/0/members/1", true, true).is_ok());
+    assert_eq!(store.delete("/0/members/1", Removal::File).unwrap_err().code, 102);
+    assert_eq!(store.delete("/0/members/1", Removal::EmptyFolder).unwrap_err().code, 108);
+    assert!(store.delete("/0/members/1", Removal::Tree).is_ok());
     assert!(store.get("/0", true).is_ok() && store.get("/9", true).is_err());
     assert_eq!(store.index(), 4);
     assert_eq!(store.value("/0/version"), Some("3.5.1"));
@@ -50,7 +50,7 @@ fn the_name_spaces_themselves_are_read_only() {
     let mut store = store();
     for path in ["/", "/0", "/1", "/1/"] {
         assert_eq!(store.set(path, Some("x"), Ttl::default()).unwrap_err().code, 107, "{path}");
-        assert_eq!(store.delete(path, true, true).unwrap_err().code, 107, "{path}");
+        assert_eq!(store.delete(path, Removal::Tree).unwrap_err().code, 107, "{path}");
     }
 }
 
