@@ -1,7 +1,10 @@
 //! The system tests: real processes, real etcd beside ours, real disks. See docs/testing.md.
 
+mod agent;
+mod apply;
 mod crash;
 mod etcdctl;
+mod generated;
 mod harness;
 mod http;
 mod kv;
