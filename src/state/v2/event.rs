@@ -49,7 +49,7 @@ pub struct Event {
     pub store_index: u64,
 }
 
-/// A node as clients see it. The time to live is left to the API: it needs a clock.
+/// A node as clients see it. The time to live is left to the API, since it needs a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeView {
@@ -65,6 +65,9 @@ pub struct NodeView {
     /// When it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration: Option<Expiration>,
+    /// Seconds left when the event happened: only in what a Go member saved.
+    #[serde(skip_serializing_if = "is_no_ttl")]
+    pub ttl: i64,
     /// What is in the folder.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<Self>,
@@ -132,6 +135,11 @@ impl History {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_no_ttl(seconds: &i64) -> bool {
+    *seconds == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

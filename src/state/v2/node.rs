@@ -66,6 +66,7 @@ impl Node {
             dir: value.is_none(),
             value,
             expiration: self.expires.map(Expiration),
+            ttl: 0,
             nodes: Vec::new(),
             modified_index: self.modified,
             created_index: self.created,
