@@ -46,3 +46,8 @@ pub fn router(server: &Arc<Server>) -> Router {
         .merge(http::router(server))
         .fallback(wording::fallback)
 }
+
+/// What `--listen-metrics-urls` answers: /metrics and /health.
+pub fn metrics_router(server: &Arc<Server>) -> Router {
+    http::metrics_router(server)
+}

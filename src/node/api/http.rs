@@ -27,6 +27,14 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         .with_state(Arc::clone(server))
 }
 
+/// The endpoints of `--listen-metrics-urls`.
+pub(super) fn metrics_router(server: &Arc<Server>) -> Router {
+    Router::new()
+        .route("/health", any(health::health))
+        .route("/metrics", any(metrics))
+        .with_state(Arc::clone(server))
+}
+
 /// Answers GET only, as Go does: 405 with `Allow`.
 pub(super) fn only_get(method: &Method) -> Result<(), Response> {
     if method == Method::GET {

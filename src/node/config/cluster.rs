@@ -64,22 +64,30 @@ impl InitialCluster {
         Ok(Self { members, token: given.text("initial-cluster-token").to_owned(), state })
     }
 
-    /// What etcd checks before a member without a log starts: it is listed, under the URLs it
-    /// advertises, and no URL stands twice.
+    /// What etcd checks before a member without a log starts: it is listed, and no URL stands twice.
     ///
     /// # Errors
     /// In etcd's words.
-    pub fn verify(&self, name: &str, advertised: &[String]) -> Result<(), Refusal> {
-        let Some(listed) = self.members.get(name) else {
+    pub fn verify_listed(&self, name: &str) -> Result<(), Refusal> {
+        if !self.members.contains_key(name) {
             return Err(Refusal::invalid(format!(
                 "couldn't find local name {name:?} in the initial cluster configuration"
             )));
-        };
+        }
         let mut all: Vec<&String> = self.members.values().flatten().collect();
         all.sort_unstable();
         if all.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(Refusal::invalid(format!("initial cluster {self} has duplicate url")));
         }
+        Ok(())
+    }
+
+    /// A member of a new cluster must be listed under the URLs that it advertises.
+    ///
+    /// # Errors
+    /// In etcd's words.
+    pub fn verify_advertised(&self, name: &str, advertised: &[String]) -> Result<(), Refusal> {
+        let listed = self.members.get(name).map(Vec::as_slice).unwrap_or_default();
         let missing = |urls: &[String], from: &[String]| -> Vec<String> {
             urls.iter().filter(|url| !from.contains(url)).cloned().collect()
         };

@@ -18,7 +18,7 @@ fn without_any_flag_a_member_has_etcd_s_defaults() {
     assert_eq!(config.data_dir, Path::new("default.etcd"));
     assert_eq!(config.wal_dir, Path::new("default.etcd/member/wal"));
     assert_eq!(config.cluster.to_string(), "default=http://localhost:2380");
-    assert_eq!(config.cluster.verify("default", &config.settings.peer_urls), Ok(()));
+    assert_eq!(config.cluster.verify_advertised("default", &config.settings.peer_urls), Ok(()));
     assert_eq!(config.settings.heartbeat, Duration::from_millis(100));
     assert_eq!(config.settings.election, Duration::from_secs(1));
     assert_eq!(config.settings.request_timeout(), Duration::from_secs(7));
@@ -33,7 +33,7 @@ fn a_name_without_an_initial_cluster_is_a_cluster_of_one() {
     let (config, _) =
         run(&["--name=a", "--initial-advertise-peer-urls=http://h:2,http://h:1"]).unwrap();
     assert_eq!(config.cluster.to_string(), "a=http://h:1,a=http://h:2");
-    assert_eq!(config.cluster.verify("a", &config.settings.peer_urls), Ok(()));
+    assert_eq!(config.cluster.verify_advertised("a", &config.settings.peer_urls), Ok(()));
 }
 
 #[test]
@@ -116,7 +116,10 @@ fn the_initial_cluster_must_list_this_member_under_its_urls() {
     let verify = |initial: &str, name: &str, urls: &[&str]| {
         let flag = format!("--initial-cluster={initial}");
         let urls: Vec<String> = urls.iter().map(|&url| url.to_owned()).collect();
-        run(&[&flag]).unwrap().0.cluster.verify(name, &urls).map_err(|refusal| refusal.text)
+        let cluster = run(&[&flag]).unwrap().0.cluster;
+        let verdict = cluster.verify_listed(name);
+        let verdict = verdict.and_then(|()| cluster.verify_advertised(name, &urls));
+        verdict.map_err(|refusal| refusal.text)
     };
     assert_eq!(verify("a=http://h:1,b=http://h:2", "b", &["http://h:2"]), Ok(()));
     assert_eq!(
