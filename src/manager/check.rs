@@ -1,1 +1,108 @@
-//! Judges a plan by the safety rules before anything of it is carried out. One function per rule; none decides what to do.
+//! Judges a plan by the safety rules before anything of it is carried out. One function per rule; none decides what to
+//! do, and none believes what the planner assumed: each looks at the facts again.
+
+mod bootstrap;
+mod restart;
+mod start;
+mod stop;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use crate::{
+    plan::{
+        Action, Fact, Health, History, Note, NoteKind, Observation, Plan, Role, Rule,
+        kinds::{Dir, Kinds},
+    },
+    spec::ClusterSpec,
+};
+
+/// A plan and the facts that it was made from.
+#[derive(Debug, Clone, Copy)]
+struct Case<'a> {
+    plan: &'a Plan,
+    spec: &'a ClusterSpec,
+    observation: &'a Observation,
+    history: &'a History,
+}
+
+/// All rules, in the order of their numbers.
+const RULES: &[fn(&Case<'_>) -> Vec<Note>] = &[
+    bootstrap::r1_no_new_cluster_beside_one_that_answers,
+    bootstrap::r2_new_only_before_the_latch,
+    bootstrap::r2_a_bootstrap_is_of_all_nodes_and_all_are_empty,
+    start::r3_only_dirs_of_this_lineage_are_started,
+    restart::r5_no_healthy_member_is_restarted_beside_an_unhealthy_one,
+    stop::r10_stopping_does_nothing_else,
+    restart::r11_a_leader_is_asked_to_hand_over_first,
+    restart::r11_a_restart_keeps_the_quorum,
+    start::r13_an_unreadable_record_starts_nothing,
+    start::r14_what_is_unknown_is_not_stopped,
+    start::r17_a_lost_disk_is_not_started,
+];
+
+/// The verdicts: any of them refuses the plan as a whole. Empty if it keeps all rules.
+#[must_use]
+pub fn check(
+    plan: &Plan,
+    spec: &ClusterSpec,
+    observation: &Observation,
+    history: &History,
+) -> Vec<Note> {
+    let case = Case { plan, spec, observation, history };
+    RULES.iter().flat_map(|rule| rule(&case)).collect()
+}
+
+impl<'a> Case<'a> {
+    /// A verdict.
+    fn refuse(rule: u8, node: Option<&str>, text: impl Into<String>) -> Note {
+        Note {
+            kind: NoteKind::Refused,
+            rule: Some(Rule(rule)),
+            node: node.map(ToOwned::to_owned),
+            text: text.into(),
+            remedy: "the manager has planned against its own rules: report it with this output"
+                .to_owned(),
+        }
+    }
+
+    fn actions(&self) -> impl Iterator<Item = &'a Action> {
+        self.plan.steps.iter().map(|step| &step.action)
+    }
+
+    /// Nodes that some step of the plan starts.
+    fn started(&self) -> BTreeSet<&'a str> {
+        let mut nodes = BTreeSet::new();
+        for action in self.actions() {
+            match action {
+                Action::StartNode { node } | Action::RestartNode { node, .. } => {
+                    nodes.insert(node.as_str());
+                }
+                Action::Bootstrap { nodes: all } => nodes.extend(all.iter().map(String::as_str)),
+                _ => {}
+            }
+        }
+        nodes
+    }
+
+    fn dir(&self, node: &str) -> Option<Dir> {
+        let node = self.spec.node(node)?;
+        Some(Kinds::of(node, None, self.observation, self.history).dir)
+    }
+
+    /// Nodes that answer a linearizable read now.
+    fn healthy(&self) -> BTreeSet<&'a str> {
+        let nodes = self.observation.nodes.iter();
+        nodes
+            .filter(|node| node.health == Fact::Known(Health::Healthy))
+            .map(|node| node.name.as_str())
+            .collect()
+    }
+
+    fn leads(&self, node: &str) -> bool {
+        let status = self.observation.node(node).and_then(|node| node.status.known());
+        status.is_some_and(|status| status.role == Role::Leader)
+    }
+}

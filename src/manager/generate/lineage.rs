@@ -1,8 +1,9 @@
 //! The lineage record: written by the control group before a cluster is formed, and the only source of token and initial
 //! state. The spec has no say in either (R2).
 
-use base::Epoch;
+use base::{ClusterId, Epoch, MemberId};
 use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
 use crate::spec::ClusterSpec;
@@ -72,11 +73,34 @@ impl Lineage {
         Self { initial_state: InitialState::Existing, ..self.clone() }
     }
 
+    /// Cluster and member id that a bootstrap by this record gives a node, by etcd's algorithm: hashes of peer URLs and
+    /// token. So a data directory tells whether it is of this lineage.
+    #[must_use]
+    pub fn bootstrap_member(&self, node: &str) -> Option<(ClusterId, MemberId)> {
+        let own = self.member_id(self.peer_urls(node)?);
+        let mut members: Vec<u64> =
+            self.initial_cluster.iter().map(|(_, urls)| self.member_id(urls)).collect();
+        members.sort_unstable();
+        let all: Vec<u8> = members.iter().flat_map(|member| member.to_be_bytes()).collect();
+        Some((ClusterId::new(first_eight(&all)), MemberId::new(own)))
+    }
+
+    fn member_id(&self, urls: &[String]) -> u64 {
+        let mut urls = urls.to_vec();
+        urls.sort();
+        first_eight((urls.concat() + &self.token).as_bytes())
+    }
+
     /// The recorded peer URLs of a node.
     #[must_use]
     pub fn peer_urls(&self, node: &str) -> Option<&[String]> {
         self.initial_cluster.iter().find(|(name, _)| name == node).map(|(_, urls)| urls.as_slice())
     }
+}
+
+fn first_eight(hashed: &[u8]) -> u64 {
+    let hash = Sha1::digest(hashed);
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 mod epoch_number {

@@ -38,8 +38,13 @@ pub enum Goal {
     Stop(BTreeSet<String>),
     /// Start these nodes where they are stopped; change nothing else.
     Start(BTreeSet<String>),
-    /// Restart this node even if nothing changed.
-    Restart(String),
+    /// Restart this node even if nothing changed; start it if it is down.
+    Restart {
+        /// The node.
+        node: String,
+        /// Its process when this was asked for: the goal is reached when another one runs.
+        pid: Option<u32>,
+    },
 }
 
 /// All facts of one look at the cluster.
@@ -120,6 +125,14 @@ pub enum Process {
         /// The owner, in words: pid and program.
         owner: String,
     },
+}
+
+impl Process {
+    /// Whether something runs there.
+    #[must_use]
+    pub const fn is_alive(&self) -> bool {
+        matches!(self, Self::Starting(_) | Self::Running(_) | Self::Foreign { .. })
+    }
 }
 
 /// A process of ours that is alive.

@@ -36,7 +36,7 @@ pub(super) struct Context<'a> {
 
 /// The spec, as far as it can be made out; none if it lacks what everything else hangs on.
 pub(super) fn build(raw: &RawSpec, source: &Path, report: &mut Report<'_>) -> Option<ClusterSpec> {
-    let base = source.parent().unwrap_or(Path::new("."));
+    let base = source.parent().unwrap_or_else(|| Path::new("."));
     let cluster = raw.section(Table::Cluster);
     let name = required_name(raw, cluster, report);
     let token = cluster
@@ -193,7 +193,7 @@ fn check_count(raw: &RawSpec, cluster: &Section, report: &mut Report<'_>) {
         let reason =
             format!("{count} nodes are more than the {NODES_MAX} that one cluster may have");
         report.error(Code::MemberCount, &last.span, reason, "use three, five or seven nodes");
-    } else if count % 2 == 0 {
+    } else if count.is_multiple_of(2) {
         let reason = format!(
             "an even number of nodes: {count} survive the loss of {survives}, as {} do",
             count - 1

@@ -1,0 +1,1 @@
+//! For each rule a plan that breaks it.

@@ -1,0 +1,96 @@
+//! Restarts: one node at a time, only beside healthy others, the leader last and after it was asked to hand over (R11).
+
+use super::{
+    action::Action,
+    note::{Note, NoteKind, Rule},
+    survey::Survey,
+    table::Outcome,
+    world::World,
+};
+use crate::{generate::Change, spec::NodeSpec};
+
+/// Restarts every node that runs with something else than the spec wants.
+pub(super) fn rolling(survey: &Survey<'_>, world: &mut World) {
+    let mut nodes = survey.with(|outcome| outcome == Outcome::Restart);
+    let leader = survey.leader();
+    // Unhealthy ones first: their restart costs nothing. The leader last.
+    nodes.sort_by_key(|node| (world.is_healthy(&node.name), Some(node.name.as_str()) == leader));
+    for node in nodes {
+        let changes = survey.changes(&node.name);
+        let reason = changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        one(survey, world, node, (changes, reason));
+    }
+}
+
+/// Restarts one node, or says why not now.
+pub(super) fn one(
+    survey: &Survey<'_>,
+    world: &mut World,
+    node: &NodeSpec,
+    (changes, reason): (Vec<Change>, String),
+) {
+    let name = &node.name;
+    if let Some(note) = hindrance(survey, world, node) {
+        world.notes.push(note);
+        return;
+    }
+    hand_over(survey, world, name, &|other| other != name);
+    world.step(Action::RestartNode { node: name.clone(), changes }, reason);
+}
+
+/// Asks a leader that is about to be stopped to hand over to the best of the healthy voters that stay.
+pub(super) fn hand_over(
+    survey: &Survey<'_>,
+    world: &mut World,
+    node: &str,
+    stays: &dyn Fn(&str) -> bool,
+) {
+    if survey.leader() != Some(node) {
+        return;
+    }
+    let staying = world.healthy().iter().map(String::as_str).filter(|other| stays(other));
+    if let Some(to) = survey.best_successor(staying) {
+        let action = Action::MoveLeader { from: node.to_owned(), to: to.to_owned() };
+        let reason =
+            format!("{node} leads, and {to} is the most caught-up of those that stay up (R11)");
+        world.step(action, reason);
+    }
+}
+
+/// R5, R11: a healthy node is restarted only while all others are healthy; an unhealthy one only where it cannot cost
+/// the quorum, or where there is none to lose.
+fn hindrance(survey: &Survey<'_>, world: &World, node: &NodeSpec) -> Option<Note> {
+    let others = || survey.spec.nodes.iter().filter(|other| other.name != node.name);
+    let ill: Vec<&str> = others()
+        .map(|other| other.name.as_str())
+        .filter(|other| !world.is_healthy(other))
+        .collect();
+    let many = survey.spec.nodes.len() > 1;
+    let harmless = if world.is_healthy(&node.name) {
+        ill.is_empty()
+    } else {
+        world.tolerance() >= 0 || world.healthy().is_empty()
+    };
+    let text = if !harmless {
+        format!("its restart waits until {} healthy", whose(&ill))
+    } else if many && survey.leader().is_none() && world.is_healthy(&node.name) {
+        "its restart waits until it is known who leads".to_owned()
+    } else {
+        return None;
+    };
+    Some(Note {
+        kind: NoteKind::Wait,
+        rule: Some(Rule(11)),
+        node: Some(node.name.clone()),
+        text,
+        remedy: String::new(),
+    })
+}
+
+fn whose(ill: &[&str]) -> String {
+    match ill {
+        [] => "enough others are".to_owned(),
+        [one] => format!("{one} is"),
+        many => format!("{} are", many.join(", ")),
+    }
+}

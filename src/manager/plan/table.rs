@@ -1,0 +1,205 @@
+//! The start table: what is to become of one node, for every combination of facts. No row: wait. A test enumerates all
+//! combinations and demands that at most one row matches each.
+
+use super::kinds::{Dir, Kinds, Listed, Record, Run, Vital};
+
+/// What is to become of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is what it should be.
+    Keep,
+    /// It runs with something else than the spec wants.
+    Restart,
+    /// It has its data: start it.
+    StartOwn,
+    /// It has never had data, and the prepared bootstrap names it: start it as `new`.
+    StartNew,
+    /// It has never had data, and the formed cluster waits for it: start it as `existing`.
+    StartJoin,
+    /// No cluster was ever prepared, and it has nothing: it may take part in the first bootstrap.
+    Fresh,
+    /// Not now.
+    Wait(Pending),
+    /// Not without a human.
+    Block(Obstacle),
+}
+
+/// Why to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pending {
+    ProcessUnknown,
+    RecordUnknown,
+    DirUnknown,
+    MembersUnknown,
+    HealthUnknown,
+    Starting,
+    NotHealthy,
+    Pausing,
+    /// No row of the table.
+    Unforeseen,
+}
+
+/// Why a human is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    HeldByOther,
+    Removed,
+    NotAMember,
+    NoRecord,
+    OtherDir,
+    ForeignDir,
+    DirGone,
+    Damaged,
+    LostDisk,
+    CrashLoop,
+    ClusterElsewhere,
+}
+
+/// The outcome for these facts.
+pub(crate) fn outcome(kinds: Kinds) -> Outcome {
+    let row = ROWS.iter().find(|row| row.matches(kinds));
+    row.map_or(Outcome::Wait(Pending::Unforeseen), |row| row.outcome)
+}
+
+/// One row; it matches if each fact is one of those listed.
+#[derive(Debug)]
+pub(crate) struct Row {
+    record: &'static [Record],
+    run: &'static [Run],
+    dir: &'static [Dir],
+    listed: &'static [Listed],
+    vital: &'static [Vital],
+    outcome: Outcome,
+}
+
+impl Row {
+    pub(crate) fn matches(&self, kinds: Kinds) -> bool {
+        self.record.contains(&kinds.record)
+            && self.run.contains(&kinds.run)
+            && self.dir.contains(&kinds.dir)
+            && self.listed.contains(&kinds.listed)
+            && self.vital.contains(&kinds.vital)
+    }
+}
+
+const fn row(
+    (record, run): (&'static [Record], &'static [Run]),
+    dir: &'static [Dir],
+    (listed, vital): (&'static [Listed], &'static [Vital]),
+    outcome: Outcome,
+) -> Row {
+    Row { record, run, dir, listed, vital, outcome }
+}
+
+const fn wait(why: Pending) -> Outcome {
+    Outcome::Wait(why)
+}
+
+const fn block(why: Obstacle) -> Outcome {
+    Outcome::Block(why)
+}
+
+// Sets of kinds that rows share.
+const ANY_RECORD: &[Record] = Record::ALL;
+const READABLE: &[Record] = &[Record::Absent, Record::Prepared, Record::Formed];
+const PRESENT: &[Record] = &[Record::Prepared, Record::Formed];
+const NOT_ABSENT: &[Record] = &[Record::Unknown, Record::Prepared, Record::Formed];
+const NO_RECORD: &[Record] = &[Record::Absent];
+const PREPARED: &[Record] = &[Record::Prepared];
+const FORMED: &[Record] = &[Record::Formed];
+
+const ALIVE: &[Run] = &[Run::Starting, Run::Current, Run::Changed];
+const STARTING: &[Run] = &[Run::Starting];
+const CURRENT: &[Run] = &[Run::Current];
+const CHANGED: &[Run] = &[Run::Changed];
+const DOWN: &[Run] = &[Run::Stopped, Run::Pausing, Run::Looping];
+const STOPPED: &[Run] = &[Run::Stopped];
+const PAUSING: &[Run] = &[Run::Pausing];
+const LOOPING: &[Run] = &[Run::Looping];
+const SUPERVISED: &[Run] = &[Run::Pausing, Run::Looping];
+
+const ANY_DIR: &[Dir] = Dir::ALL;
+const NOT_ALIEN: &[Dir] = &[Dir::Unknown, Dir::Empty, Dir::Lost, Dir::Own, Dir::Damaged];
+const SERVING: &[Dir] = &[Dir::Unknown, Dir::Own, Dir::Damaged];
+const NOTHING: &[Dir] = &[Dir::Empty, Dir::Lost];
+const EMPTY: &[Dir] = &[Dir::Empty];
+const LOST: &[Dir] = &[Dir::Lost];
+const OWN: &[Dir] = &[Dir::Own];
+const UNREAD: &[Dir] = &[Dir::Unknown];
+const DAMAGED: &[Dir] = &[Dir::Damaged];
+const FOREIGN: &[Dir] = &[Dir::Foreign];
+const OTHER: &[Dir] = &[Dir::Other];
+
+const ANY_LISTED: &[Listed] = Listed::ALL;
+const NOT_OUT: &[Listed] = &[Listed::Unknown, Listed::In, Listed::Unstarted];
+const NOT_IN: &[Listed] = &[Listed::Unknown, Listed::Unstarted];
+const OUT: &[Listed] = &[Listed::Out];
+const IN: &[Listed] = &[Listed::In];
+const UNSTARTED: &[Listed] = &[Listed::Unstarted];
+const UNLISTED: &[Listed] = &[Listed::Unknown];
+const SOMEWHERE: &[Listed] = &[Listed::In, Listed::Unstarted, Listed::Out];
+
+const ANY_VITAL: &[Vital] = Vital::ALL;
+const HEALTHY: &[Vital] = &[Vital::Healthy];
+const UNHEALTHY: &[Vital] = &[Vital::Unhealthy];
+const UNASKED: &[Vital] = &[Vital::Unknown];
+const NOT_HEALTHY: &[Vital] = &[Vital::Unknown, Vital::Unhealthy];
+
+#[rustfmt::skip]
+pub(crate) const ROWS: &[Row] = &[
+    // Whatever else is so.
+    row((ANY_RECORD, &[Run::Unknown]), ANY_DIR, (ANY_LISTED, ANY_VITAL), wait(Pending::ProcessUnknown)),
+    row((ANY_RECORD, &[Run::Foreign]), ANY_DIR, (ANY_LISTED, ANY_VITAL), block(Obstacle::HeldByOther)),
+    row((ANY_RECORD, &[Run::Removed]), ANY_DIR, (ANY_LISTED, ANY_VITAL), block(Obstacle::Removed)),
+
+    // It runs.
+    row((ANY_RECORD, ALIVE), OTHER, (ANY_LISTED, ANY_VITAL), block(Obstacle::OtherDir)), // R3
+    row((ANY_RECORD, ALIVE), FOREIGN, (ANY_LISTED, ANY_VITAL), block(Obstacle::ForeignDir)),
+    row((NO_RECORD, ALIVE), NOT_ALIEN, (ANY_LISTED, ANY_VITAL), block(Obstacle::NoRecord)),
+    row((NOT_ABSENT, ALIVE), NOT_ALIEN, (OUT, ANY_VITAL), block(Obstacle::NotAMember)),
+    row((NOT_ABSENT, STARTING), NOT_ALIEN, (NOT_OUT, ANY_VITAL), wait(Pending::Starting)),
+    // R14: an unreadable record or dir is no reason to touch what serves.
+    row((NOT_ABSENT, CURRENT), SERVING, (NOT_OUT, HEALTHY), Outcome::Keep),
+    row((NOT_ABSENT, CURRENT), NOTHING, (NOT_OUT, HEALTHY), block(Obstacle::DirGone)),
+    row((NOT_ABSENT, CURRENT), NOT_ALIEN, (NOT_OUT, UNHEALTHY), wait(Pending::NotHealthy)),
+    row((NOT_ABSENT, CURRENT), NOT_ALIEN, (NOT_OUT, UNASKED), wait(Pending::HealthUnknown)),
+    row((&[Record::Unknown], CHANGED), NOT_ALIEN, (NOT_OUT, ANY_VITAL), wait(Pending::RecordUnknown)), // R13
+    row((PRESENT, CHANGED), OWN, (NOT_OUT, ANY_VITAL), Outcome::Restart),
+    row((PRESENT, CHANGED), UNREAD, (NOT_OUT, ANY_VITAL), wait(Pending::DirUnknown)),
+    row((PRESENT, CHANGED), DAMAGED, (NOT_OUT, ANY_VITAL), block(Obstacle::Damaged)),
+    row((PRESENT, CHANGED), LOST, (NOT_OUT, ANY_VITAL), block(Obstacle::DirGone)), // R17
+    row((PRESENT, CHANGED), EMPTY, (NOT_OUT, HEALTHY), block(Obstacle::DirGone)),
+    row((PREPARED, CHANGED), EMPTY, (NOT_OUT, NOT_HEALTHY), Outcome::Restart),
+    row((FORMED, CHANGED), EMPTY, (NOT_OUT, NOT_HEALTHY), block(Obstacle::DirGone)),
+
+    // It does not run.
+    row((&[Record::Unknown], DOWN), ANY_DIR, (ANY_LISTED, ANY_VITAL), wait(Pending::RecordUnknown)), // R2, R13
+    row((READABLE, DOWN), UNREAD, (ANY_LISTED, ANY_VITAL), wait(Pending::DirUnknown)),
+    row((READABLE, DOWN), FOREIGN, (ANY_LISTED, ANY_VITAL), block(Obstacle::ForeignDir)),
+    row((READABLE, DOWN), DAMAGED, (ANY_LISTED, ANY_VITAL), block(Obstacle::Damaged)),
+    row((PRESENT, DOWN), OTHER, (ANY_LISTED, ANY_VITAL), block(Obstacle::OtherDir)), // R3
+    row((PRESENT, DOWN), &[Dir::Empty, Dir::Lost, Dir::Own], (OUT, ANY_VITAL), block(Obstacle::NotAMember)),
+    row((PRESENT, DOWN), LOST, (NOT_OUT, ANY_VITAL), block(Obstacle::LostDisk)), // R17
+
+    // No cluster was ever prepared.
+    row((NO_RECORD, DOWN), &[Dir::Own, Dir::Other], (ANY_LISTED, ANY_VITAL), block(Obstacle::NoRecord)),
+    row((NO_RECORD, DOWN), LOST, (ANY_LISTED, ANY_VITAL), block(Obstacle::LostDisk)),
+    row((NO_RECORD, SUPERVISED), EMPTY, (ANY_LISTED, ANY_VITAL), block(Obstacle::NoRecord)),
+    row((NO_RECORD, STOPPED), EMPTY, (SOMEWHERE, ANY_VITAL), block(Obstacle::ClusterElsewhere)), // R1
+    row((NO_RECORD, STOPPED), EMPTY, (UNLISTED, ANY_VITAL), Outcome::Fresh),
+
+    // It has its data.
+    row((PRESENT, STOPPED), OWN, (NOT_OUT, ANY_VITAL), Outcome::StartOwn),
+    row((PRESENT, PAUSING), OWN, (NOT_OUT, ANY_VITAL), wait(Pending::Pausing)),
+    row((PRESENT, LOOPING), OWN, (NOT_OUT, ANY_VITAL), block(Obstacle::CrashLoop)),
+
+    // It never had data: `new` only under a prepared record, `existing` only if a quorum says that it waits for it (R2).
+    row((PRESENT, DOWN), EMPTY, (IN, ANY_VITAL), block(Obstacle::LostDisk)),
+    row((PREPARED, STOPPED), EMPTY, (NOT_IN, ANY_VITAL), Outcome::StartNew),
+    row((PREPARED, PAUSING), EMPTY, (NOT_IN, ANY_VITAL), wait(Pending::Pausing)),
+    row((PREPARED, LOOPING), EMPTY, (NOT_IN, ANY_VITAL), block(Obstacle::CrashLoop)),
+    row((FORMED, DOWN), EMPTY, (UNLISTED, ANY_VITAL), wait(Pending::MembersUnknown)),
+    row((FORMED, STOPPED), EMPTY, (UNSTARTED, ANY_VITAL), Outcome::StartJoin),
+    row((FORMED, PAUSING), EMPTY, (UNSTARTED, ANY_VITAL), wait(Pending::Pausing)),
+    row((FORMED, LOOPING), EMPTY, (UNSTARTED, ANY_VITAL), block(Obstacle::CrashLoop)),
+];

@@ -1,0 +1,131 @@
+//! The goals of `stop`, `start` and `restart`.
+
+use std::collections::BTreeSet;
+
+use super::{
+    action::Action,
+    converge,
+    kinds::Run,
+    membership,
+    note::{Note, NoteKind, Rule},
+    observation::{Fact, Process},
+    restart,
+    survey::Survey,
+    table::Outcome,
+    world::World,
+};
+use crate::spec::NodeSpec;
+
+/// Stops nodes: the leader last, after handing over if others stay up. Changes neither membership nor data (R10).
+pub(super) fn stop(survey: &Survey<'_>, nodes: &BTreeSet<String>) -> World {
+    let mut world = survey.world();
+    let leader = survey.leader();
+    let mut order: Vec<&str> = survey
+        .observation
+        .nodes
+        .iter()
+        .map(|node| node.name.as_str())
+        .filter(|name| nodes.contains(*name))
+        .collect();
+    let position = |name: &str| survey.spec.nodes.iter().position(|node| node.name == name);
+    order.sort_by_key(|name| (Some(*name) == leader, position(name), *name));
+    for name in order {
+        match survey.seen(name).map(|seen| &seen.process) {
+            Some(Fact::Known(Process::Stopped { .. } | Process::Removed))
+                if survey.history.stopped.contains(name)
+                    || !survey.history.nodes.contains_key(name) => {}
+            Some(Fact::Known(Process::Foreign { owner })) => {
+                let text = format!("what runs there is not ours to stop: {owner}");
+                world.notes.push(about(name, NoteKind::Blocked, text, "stop it yourself"));
+            }
+            Some(Fact::Unknown(reason)) => {
+                let text = format!("whether its process runs is unknown: {reason}");
+                world.notes.push(about(name, NoteKind::Wait, text, ""));
+            }
+            Some(Fact::Known(_)) => {
+                restart::hand_over(survey, &mut world, name, &|other| !nodes.contains(other));
+                let action = Action::StopNode { node: name.to_owned() };
+                world.step(action, "the operator asked for it");
+            }
+            None => {}
+        }
+    }
+    world
+}
+
+/// Starts nodes that are down, with what the spec wants now. Changes nothing that runs.
+pub(super) fn start(survey: &Survey<'_>, names: &BTreeSet<String>) -> World {
+    let mut world = survey.world();
+    let nodes: Vec<&NodeSpec> =
+        survey.spec.nodes.iter().filter(|node| names.contains(&node.name)).collect();
+    for node in &nodes {
+        if !survey.is_alive(&node.name) {
+            let refusals = membership::check_node(node, survey.observation, survey.history);
+            world.notes.extend(refusals);
+        }
+        match survey.outcome(&node.name) {
+            Some(Outcome::Fresh) => world.notes.push(unborn(node)),
+            Some(Outcome::Restart) => {
+                let text = "it runs with something else than the spec wants".to_owned();
+                let remedy = "`etcd-manager plan` shows what differs";
+                world.notes.push(about(&node.name, NoteKind::Drift, text, remedy));
+            }
+            Some(Outcome::Wait(super::table::Pending::Starting)) => {}
+            _ => world.notes.extend(survey.note(node)),
+        }
+    }
+    converge::start(survey, &mut world, &nodes);
+    world
+}
+
+/// Restarts the process that had this pid when it was asked for; starts the node if it is down.
+pub(super) fn restart(survey: &Survey<'_>, name: &str, pid: Option<u32>) -> World {
+    let only: BTreeSet<String> = [name.to_owned()].into();
+    let running = survey.pid(name);
+    let Some(node) = survey.spec.node(name) else {
+        let mut world = survey.world();
+        let text = "the spec names no such node".to_owned();
+        world.notes.push(about(name, NoteKind::Refused, text, "name a node of the spec"));
+        return world;
+    };
+    let looping = survey.kinds(name).is_some_and(|kinds| kinds.run == Run::Looping);
+    if looping && survey.outcome(name).is_some_and(|outcome| may_try_again(survey, node, outcome)) {
+        let mut world = survey.world();
+        let action = Action::StartNode { node: name.to_owned() };
+        world.step(action, "the operator asked for another try");
+        world.step(Action::AwaitHealthy { nodes: vec![name.to_owned()] }, AWAITED);
+        return world;
+    }
+    if running.is_none() || running != pid {
+        return start(survey, &only);
+    }
+    let mut world = survey.world();
+    world.notes.extend(membership::check_node(node, survey.observation, survey.history));
+    if let Some(Outcome::Block(_)) = survey.outcome(name) {
+        world.notes.extend(survey.note(node));
+    } else {
+        let changes = survey.changes(name);
+        restart::one(survey, &mut world, node, (changes, "the operator asked for it".to_owned()));
+    }
+    world
+}
+
+const AWAITED: &str = "a started node counts once it answers a linearizable read and has caught up";
+
+/// A crash loop is over when the operator says so, if nothing else is in the way.
+fn may_try_again(survey: &Survey<'_>, node: &NodeSpec, outcome: Outcome) -> bool {
+    outcome == Outcome::Block(super::table::Obstacle::CrashLoop)
+        && membership::check_node(node, survey.observation, survey.history).is_empty()
+}
+
+fn unborn(node: &NodeSpec) -> Note {
+    let text = "no cluster was formed yet".to_owned();
+    Note {
+        rule: Some(Rule(2)),
+        ..about(&node.name, NoteKind::Blocked, text, "`etcd-manager apply` forms it")
+    }
+}
+
+fn about(node: &str, kind: NoteKind, text: String, remedy: &str) -> Note {
+    Note { kind, rule: None, node: Some(node.to_owned()), text, remedy: remedy.to_owned() }
+}
