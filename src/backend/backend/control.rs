@@ -91,6 +91,7 @@ impl Control {
     }
 
     pub(super) fn failure(&self) -> Option<String> {
+        let _state = self.state.lock();
         self.failure.get().map(ToString::to_string)
     }
 
@@ -217,9 +218,10 @@ impl Control {
 
     /// Kills the handle. Only the first reason is kept; whether this was it.
     pub(super) fn fail(&self, reason: &str) -> bool {
-        let first = self.failure.set(reason.into()).is_ok();
-        // Under the lock, or a waiter could miss it between its check and its wait.
+        // Under the lock, or a waiter could miss it between its check and its wait, and a caller
+        // could learn of the failure and still be served.
         let _state = self.state.lock();
+        let first = self.failure.set(reason.into()).is_ok();
         self.over.store(true, Ordering::Release);
         self.progress.notify_all();
         first
