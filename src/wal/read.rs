@@ -1,0 +1,216 @@
+//! Reads a log from segment to segment: checks the CRC chain and hands over decoded records.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use disk::Disk;
+use prost::Message;
+use wire::{raftpb, walpb};
+
+use crate::{
+    encode::Kind,
+    error::{WalError, io_error},
+    evidence,
+    frames::{Bad, Frame, Frames, RawRecord},
+    name::SegmentName,
+};
+
+/// A record with a meaning outside the log's own bookkeeping.
+#[derive(Debug)]
+pub(crate) enum Record {
+    Entry(raftpb::Entry),
+    State(raftpb::HardState),
+    Mark(walpb::Snapshot),
+}
+
+/// How and where a log ends.
+#[derive(Debug)]
+pub(crate) struct LogEnd {
+    /// Metadata as it stands in each segment.
+    pub(crate) metadata: Bytes,
+    /// Value of the CRC chain behind the last record.
+    pub(crate) crc: u32,
+    /// Where the last record of the last segment ends.
+    pub(crate) offset: u64,
+    /// Length of the last segment.
+    pub(crate) len: u64,
+    pub(crate) tail: Tail,
+}
+
+/// What lies behind the last record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// Zeroes.
+    Zero,
+    /// Remains of an unsynced write behind a zero length.
+    Remains,
+    /// A record whose write did not end.
+    Torn,
+}
+
+/// Where and how to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) dir: &'a Path,
+    /// Segments in order; at least one.
+    pub(crate) segments: &'a [SegmentName],
+    /// Whether the writer synced as it should, so that lost records show.
+    pub(crate) synced: bool,
+}
+
+/// Reads all records; an error text of `visit` becomes [`WalError::Corrupt`] at that record.
+pub(crate) fn read(
+    source: Source<'_>,
+    visit: &mut dyn FnMut(Record) -> Result<(), String>,
+) -> Result<LogEnd, WalError> {
+    let mut reader = Reader { source, crc: None, metadata: None };
+    let mut end = None;
+    for (position, name) in source.segments.iter().enumerate() {
+        let is_last = position + 1 == source.segments.len();
+        let mut segment = Segment::open(source, *name)?;
+        reader.read_segment(&mut segment, visit)?;
+        let tail = segment.tail(source.synced, is_last)?;
+        end = Some((tail, segment));
+    }
+    let (tail, segment) = end.ok_or_else(|| WalError::Missing { dir: source.dir.to_owned() })?;
+    let offset = segment.frames.offset();
+    let len = segment.frames.len();
+    let (Some(crc), Some(metadata)) = (reader.crc, reader.metadata) else {
+        return Err(segment.corrupt(offset, "it has no checksum record or no metadata"));
+    };
+    Ok(LogEnd { metadata, crc, offset, len, tail })
+}
+
+struct Reader<'a> {
+    source: Source<'a>,
+    /// `None` until the first segment said where the chain stands.
+    crc: Option<u32>,
+    metadata: Option<Bytes>,
+}
+
+/// A segment and why reading it stopped.
+struct Segment {
+    path: PathBuf,
+    frames: Frames,
+    bad: Option<Bad>,
+}
+
+impl Reader<'_> {
+    fn read_segment(
+        &mut self,
+        segment: &mut Segment,
+        visit: &mut dyn FnMut(Record) -> Result<(), String>,
+    ) -> Result<(), WalError> {
+        let mut headed = false;
+        loop {
+            let record = match segment.frames.next().map_err(io_error("read", &segment.path))? {
+                Frame::Record(record) => record,
+                Frame::End => break,
+                Frame::Bad(bad) => {
+                    segment.bad = Some(bad);
+                    break;
+                }
+            };
+            if !headed && record.kind != Kind::Crc {
+                return Err(segment.corrupt(0, "it does not begin with a checksum record"));
+            }
+            headed = true;
+            if !self.chain(&record, segment)? {
+                let bad = segment.frames.reject().map_err(io_error("read", &segment.path))?;
+                segment.bad = Some(bad);
+                break;
+            }
+            let at = segment.frames.previous();
+            self.dispatch(record, visit).map_err(|what| segment.corrupt(at, what))?;
+        }
+        if !headed && segment.bad.is_none() {
+            return Err(segment.corrupt(0, "it is empty"));
+        }
+        Ok(())
+    }
+
+    /// Whether the record belongs to the chain; if so it is now the chain's last.
+    fn chain(&mut self, record: &RawRecord, segment: &Segment) -> Result<bool, WalError> {
+        if record.kind == Kind::Crc {
+            if self.crc.is_some_and(|crc| crc != record.crc) {
+                let what = "its checksum does not continue that of the segment before";
+                return Err(segment.corrupt(segment.frames.previous(), what));
+            }
+            self.crc = Some(record.crc);
+            return Ok(true);
+        }
+        let crc = crc32c::crc32c_append(self.crc.unwrap_or_default(), &record.payload);
+        if crc == record.crc {
+            self.crc = Some(crc);
+        }
+        Ok(crc == record.crc)
+    }
+
+    fn dispatch(
+        &mut self,
+        record: RawRecord,
+        visit: &mut dyn FnMut(Record) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let what = |error: prost::DecodeError| format!("its payload does not decode: {error}");
+        let payload = record.payload;
+        match record.kind {
+            Kind::Crc => Ok(()),
+            Kind::Metadata => match &self.metadata {
+                Some(before) if *before != payload => {
+                    Err(format!("its metadata differs from that of {}", self.source.segments[0]))
+                }
+                Some(_) => Ok(()),
+                None => {
+                    self.metadata = Some(payload);
+                    Ok(())
+                }
+            },
+            Kind::Entry => visit(Record::Entry(Message::decode(payload).map_err(what)?)),
+            Kind::State => visit(Record::State(Message::decode(payload).map_err(what)?)),
+            Kind::Snapshot => visit(Record::Mark(Message::decode(payload).map_err(what)?)),
+        }
+    }
+}
+
+impl Segment {
+    fn open(source: Source<'_>, name: SegmentName) -> Result<Self, WalError> {
+        let path = source.dir.join(name.to_string());
+        let frames = Frames::open(source.disk, &path)?;
+        Ok(Self { path, frames, bad: None })
+    }
+
+    fn corrupt(&self, offset: u64, what: impl Into<String>) -> WalError {
+        WalError::Corrupt { path: self.path.clone(), offset, what: what.into() }
+    }
+
+    /// Judges what is behind the last record. Only the last segment may end in an unsynced write.
+    fn tail(&mut self, synced: bool, is_last: bool) -> Result<Tail, WalError> {
+        let offset = self.frames.offset();
+        let tail = match self.bad {
+            Some(bad) if !is_last || !bad.torn => return Err(self.corrupt(offset, bad.what)),
+            Some(_) => Tail::Torn,
+            // The next segment's checksum record tells whether this one is whole.
+            None if !is_last => return Ok(Tail::Zero),
+            None => {
+                let zero = self.frames.is_zero_from(offset);
+                if zero.map_err(io_error("read", &self.path))? {
+                    return Ok(Tail::Zero);
+                }
+                Tail::Remains
+            }
+        };
+        if synced {
+            let later = evidence::written_later(&mut self.frames, offset)
+                .map_err(io_error("read", &self.path))?;
+            self.frames.seek(offset);
+            if let Some(later) = later {
+                let what = format!(
+                    "records are lost here: the one at {later} was written after they were synced"
+                );
+                return Err(self.corrupt(offset, what));
+            }
+        }
+        Ok(tail)
+    }
+}
