@@ -1,11 +1,15 @@
 //! The manager's library: the spec and what is generated from it, the pure plan with its safety checks, and the agent
 //! that observes, executes and supervises.
 
+pub mod agent;
 pub mod check;
 pub mod control;
 #[cfg(test)]
 mod expect;
+mod execute;
 pub mod generate;
+mod observe;
 pub mod plan;
+pub mod report;
 pub mod spec;
 pub mod supervise;

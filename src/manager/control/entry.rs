@@ -131,7 +131,22 @@ pub enum Goal {
     Restart {
         /// The node.
         node: String,
+        /// Its process when this was asked for; the goal is reached when another one runs.
+        pid: Option<u32>,
     },
+}
+
+impl Goal {
+    /// Its name in the status document.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Converge => "converge",
+            Self::Stop { .. } => "stop",
+            Self::Start { .. } => "start",
+            Self::Restart { .. } => "restart",
+        }
+    }
 }
 
 /// How a goal ended.

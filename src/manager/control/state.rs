@@ -129,6 +129,9 @@ pub enum Rejected {
     /// R2.
     #[error("a cluster was formed already (lineage {0}): nothing is started as new again")]
     AlreadyFormed(uuid::Uuid),
+    /// An epoch is never used twice.
+    #[error("epoch {0} was used already")]
+    EpochUsed(base::Epoch),
     /// There is no lineage to move.
     #[error("no bootstrap was prepared")]
     NotPrepared,
@@ -227,7 +230,7 @@ impl ControlState {
             let taken_back = match goal {
                 Goal::Converge => true,
                 Goal::Start { nodes } => nodes.contains(name),
-                Goal::Restart { node } => node == name,
+                Goal::Restart { node, .. } => node == name,
                 Goal::Stop { .. } => false,
             };
             if taken_back && node.wanted == Some(false) {
@@ -248,6 +251,9 @@ impl ControlState {
         if let Entry::LineagePrepared { lineage } = entry {
             if let Some(record) = self.lineage.as_ref().filter(|it| it.latch == Latch::Formed) {
                 return Err(Rejected::AlreadyFormed(record.lineage.uuid));
+            }
+            if self.lineage().is_some_and(|last| last.epoch >= lineage.epoch) {
+                return Err(Rejected::EpochUsed(lineage.epoch));
             }
             self.lineage = Some(LineageRecord { lineage: lineage.clone(), latch: Latch::Prepared });
             return Ok(());

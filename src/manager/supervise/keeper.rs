@@ -87,7 +87,12 @@ impl Keeper {
     #[must_use]
     pub fn begin(node: String, past: Past, workshop: Workshop) -> Self {
         let (commands, inbox) = mpsc::channel(8);
-        let first = NodeState { phase: Phase::Down, restarts: past.restarts, last_end: None };
+        let first = NodeState {
+            phase: Phase::Down,
+            restarts: past.restarts,
+            last_end: None,
+            is_looked_at: false,
+        };
         let (publish, state) = watch::channel(first);
         let origin = workshop.clock.now();
         let task = Task {
@@ -162,6 +167,7 @@ struct Task {
 impl Task {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         self.adopt().await;
+        self.publish.send_modify(|state| state.is_looked_at = true);
         loop {
             let happened = match &self.live {
                 Live::Idle => Happened::from_command(inbox.recv().await),

@@ -17,6 +17,18 @@ pub struct Policy {
     pub restart_window: Duration,
 }
 
+/// What an agent goes by until it has a spec.
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            backoff_min: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(30),
+            restart_limit: 5,
+            restart_window: Duration::from_secs(600),
+        }
+    }
+}
+
 /// One end of a run, as the policy sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct End {

@@ -13,6 +13,8 @@ pub struct NodeState {
     pub restarts: u64,
     /// How the last run ended; none if it never did.
     pub last_end: Option<EndSeen>,
+    /// Whether the keeper has looked for what an earlier agent left; before that, `phase` says nothing.
+    pub is_looked_at: bool,
 }
 
 /// What a node does now.

@@ -54,6 +54,17 @@ fn a_formed_lineage_is_existing_for_ever() {
 
 /// R2
 #[test]
+fn an_aborted_bootstrap_is_replaced_by_a_higher_epoch_only() {
+    let mut state = fold(&[Entry::LineagePrepared { lineage: lineage() }, Entry::LineageStarted]);
+    let again = state.apply(&envelope(Entry::LineagePrepared { lineage: lineage() }));
+    assert_eq!(again.unwrap_err(), Rejected::EpochUsed(Epoch::new(1)));
+    let next = Lineage { epoch: Epoch::new(2), ..lineage() };
+    state.apply(&envelope(Entry::LineagePrepared { lineage: next })).unwrap();
+    assert_eq!(state.lineage.unwrap().latch, Latch::Prepared);
+}
+
+/// R2
+#[test]
 fn the_latch_does_not_move_without_a_prepared_lineage() {
     for entry in [Entry::LineageStarted, Entry::LineageFormed] {
         let rejected = ControlState::default().apply(&envelope(entry)).unwrap_err();

@@ -1,0 +1,183 @@
+//! `etcd-manager agent`: takes the state dir, opens the control group, adopts what runs, serves the
+//! socket, and reconciles. Ending it never ends a node (R10, R14).
+
+pub(crate) mod cluster;
+pub mod local;
+pub(crate) mod planner;
+pub(crate) mod reconcile;
+mod service;
+mod spec_watch;
+pub(crate) mod voice;
+
+use std::{
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base::{Clock, ErrorChain};
+use disk::Disk;
+use tokio::{
+    net::UnixListener,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tokio_stream::wrappers::UnixListenerStream;
+use wire::agentpb::agent_server::AgentServer;
+
+use crate::control::{Control, ControlError};
+use cluster::{Cluster, Tools};
+use reconcile::{REQUESTS_MAX, Reconciler};
+use service::Service;
+
+/// Events of nodes waiting for the journal.
+const EVENTS_MAX: usize = 64;
+
+/// Name of the socket in the state dir.
+pub const SOCKET: &str = "agent.sock";
+
+/// What an agent is started with.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// Path of `etcd-manager`, which is also the shim.
+    pub manager: PathBuf,
+    /// The state dir; made if absent.
+    pub state_dir: PathBuf,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why an agent ends with a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Another agent has the state dir.
+    #[error("another agent runs on {}", .0.display())]
+    Taken(PathBuf),
+    /// The state dir cannot be used.
+    #[error("cannot use the state dir {}", path.display())]
+    StateDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The control state is unreadable or cannot be written: nothing is done (R13).
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The socket cannot be served.
+    #[error("cannot serve {}", path.display())]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs until asked to end (SIGTERM, SIGINT or the API).
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
+    let in_state_dir =
+        |source| AgentError::StateDir { path: options.state_dir.clone(), source };
+    options.disk.create_dir_all(&options.state_dir).map_err(in_state_dir)?;
+    let state_dir = options.state_dir.canonicalize().map_err(in_state_dir)?;
+    let _lock = match options.disk.lock(&state_dir.join("lock")) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(AgentError::Taken(state_dir));
+        }
+        Err(source) => return Err(in_state_dir(source)),
+    };
+    let control =
+        Control::open(options.disk.clone(), options.clock.clone(), &state_dir.join("control"))?;
+    tracing::info!("agent {} on {}", env!("CARGO_PKG_VERSION"), state_dir.display());
+    let socket = state_dir.join(SOCKET);
+    let tools = Tools {
+        manager: options.manager,
+        state_dir,
+        disk: options.disk,
+        clock: options.clock,
+    };
+    let (events_in, events) = mpsc::channel(EVENTS_MAX);
+    let (wishes_in, wishes) = mpsc::channel(REQUESTS_MAX);
+    let (shutdown, ending) = watch::channel(false);
+    let cluster = Cluster::new(tools, control, events_in);
+    let watching = tokio::spawn(spec_watch::run(cluster.clone(), wishes_in.clone()));
+    let mut reconciling =
+        tokio::spawn(Reconciler::new(cluster.clone(), wishes, events).run());
+    let service = Service { cluster, wishes: wishes_in, shutdown };
+    let mut serving = tokio::spawn(serve(socket, service, ending.clone()));
+    let ended = tokio::select! {
+        served = &mut serving => served.unwrap_or(Ok(())),
+        done = &mut reconciling => match done {
+            Ok(Err(error)) => {
+                tracing::error!("{}; this agent ends, the nodes run on", ErrorChain(&error));
+                Err(error.into())
+            }
+            _ => Ok(()),
+        },
+        () = asked_to_end(ending) => Ok(()),
+    };
+    watching.abort();
+    reconciling.abort();
+    serving.abort();
+    tracing::info!("agent ends; nodes run on");
+    ended
+}
+
+async fn asked_to_end(mut ending: watch::Receiver<bool>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    let by_api = async {
+        if ending.wait_for(|ending| *ending).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        // The answer to the call is on its way.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = by_api => {}
+    }
+}
+
+async fn serve(
+    path: PathBuf,
+    service: Service,
+    mut ending: watch::Receiver<bool>,
+) -> Result<(), AgentError> {
+    let listener =
+        bind(&path).map_err(|source| AgentError::Socket { path: path.clone(), source })?;
+    let stop = async move {
+        drop(ending.wait_for(|ending| *ending).await);
+    };
+    let served = tonic::transport::Server::builder()
+        .add_service(AgentServer::new(service))
+        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop)
+        .await;
+    served.map_err(|error| AgentError::Socket { path, source: io::Error::other(error) })?;
+    // Streams may still be open; the owner decides when it is over.
+    std::future::pending().await
+}
+
+/// The state dir's lock is held, so a socket that is there is a dead agent's.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}

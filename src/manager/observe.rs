@@ -1,0 +1,241 @@
+//! Collects the facts that a plan is made from. Looks only; each fact is known, or unknown with the
+//! reason.
+
+mod data_dir;
+pub(crate) mod probe;
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use base::MemberId;
+use client::{Client, ClientOptions};
+use disk::Disk;
+
+use crate::{
+    agent::cluster::{Cluster, Node},
+    control::state::ControlState,
+    plan::{
+        AgentState, DataDir, Fact, Health, History, Member, MemberStatus, NodeObservation,
+        NodeRecord, Observation, Process, Role, RunningProcess,
+    },
+    spec::ClusterSpec,
+    supervise::{
+        classify::Cause,
+        record::ShimOrder,
+        state::{NodeState, Phase},
+    },
+};
+use probe::Probe;
+
+/// A data dir and the WAL dir outside of it, if any.
+type Places = (PathBuf, Option<PathBuf>);
+
+/// Applied entries behind the furthest member at which a member still counts as caught up.
+const LAG_MAX: u64 = 1000;
+/// Longest wait for the member list.
+const MEMBERS_MAX: Duration = Duration::from_secs(2);
+
+/// One look at everything.
+pub(crate) async fn observe(cluster: &Cluster, spec: &ClusterSpec) -> Observation {
+    let state = cluster.control.state();
+    let nodes = cluster.nodes();
+    let furthest = nodes
+        .values()
+        .filter_map(|node| node.probe.borrow().status.known().map(|status| status.commit.get()))
+        .max()
+        .unwrap_or(0);
+    let mut observed = Vec::new();
+    for (name, node) in &nodes {
+        let process = node.state.borrow().clone();
+        let probe = node.probe.borrow().clone();
+        observed.push(NodeObservation {
+            name: name.clone(),
+            process: process_fact(&process, &probe, spec),
+            data_dir: data_dir_fact(cluster, places(name, Some(&process), spec, &state)),
+            health: health_fact(&process, &probe, furthest),
+            status: status_fact(&probe),
+        });
+    }
+    for node in spec.nodes.iter().filter(|node| !nodes.contains_key(&node.name)) {
+        let never = "it was never started".to_owned();
+        observed.push(NodeObservation {
+            name: node.name.clone(),
+            process: Fact::Known(Process::Stopped { ended: None }),
+            data_dir: data_dir_fact(cluster, places(&node.name, None, spec, &state)),
+            health: Fact::Known(Health::Unhealthy(never.clone())),
+            status: Fact::Unknown(never),
+        });
+    }
+    Observation {
+        agent: Fact::Known(AgentState::Running),
+        manager: cluster.tools.manager.clone(),
+        members: members(&nodes.into_values().collect::<Vec<_>>()).await,
+        nodes: observed,
+    }
+}
+
+/// What the control log says about the past.
+pub(crate) fn history(state: &ControlState) -> History {
+    let recorded = state.nodes.iter().filter_map(|(name, ledger)| {
+        let record = NodeRecord {
+            formed: ledger.member(),
+            data_dir: ledger.data_dir.as_ref()?.into(),
+            wal_dir: ledger.wal_dir.as_ref().map(Into::into),
+        };
+        Some((name.clone(), record))
+    });
+    History {
+        lineage: Fact::Known(state.lineage().cloned()),
+        nodes: recorded.collect(),
+        stopped: state.stopped(),
+    }
+}
+
+/// Whether the dir that an order names certainly holds nothing.
+pub(crate) fn is_empty(disk: &dyn Disk, order: &ShimOrder) -> bool {
+    data_dir::look(disk, &order.data_dir, order.wal_dir.as_deref()) == Fact::Known(DataDir::Empty)
+}
+
+fn data_dir_fact(cluster: &Cluster, places: Option<Places>) -> Fact<DataDir> {
+    places.map_or(Fact::Known(DataDir::Empty), |(dir, wal)| {
+        data_dir::look(&*cluster.tools.disk, &dir, wal.as_deref())
+    })
+}
+
+/// Where to look: where it runs, else where it was last started, else where the spec wants it.
+fn places(
+    name: &str,
+    process: Option<&NodeState>,
+    spec: &ClusterSpec,
+    state: &ControlState,
+) -> Option<Places> {
+    if let Some(run) = process.and_then(|process| process.phase.running()) {
+        return Some((run.data_dir.clone(), run.wal_dir.clone()));
+    }
+    if let Some(node) = spec.node(name) {
+        return Some((node.data_dir.clone(), node.wal_dir.clone()));
+    }
+    let ledger = state.node(name)?;
+    Some((ledger.data_dir.as_ref()?.into(), ledger.wal_dir.as_ref().map(Into::into)))
+}
+
+fn process_fact(node: &NodeState, probe: &Probe, spec: &ClusterSpec) -> Fact<Process> {
+    let ended = node.last_end.as_ref().map(|end| end.text.clone());
+    Fact::Known(match &node.phase {
+        Phase::Unknown { reason } => return Fact::Unknown(reason.clone()),
+        Phase::Stopping(run) => return Fact::Unknown(format!("pid {} is stopping", run.process.pid)),
+        Phase::Down => Process::Stopped { ended },
+        Phase::Held if node.last_end.as_ref().is_some_and(|end| end.cause == Cause::Removed) => {
+            Process::Removed
+        }
+        Phase::Held => Process::Stopped { ended },
+        Phase::Foreign { owner } => Process::Foreign { owner: owner.clone() },
+        Phase::Pausing { launch, crash_loop } => {
+            let (launch, ended) = (launch.clone(), ended.unwrap_or_default());
+            if *crash_loop {
+                Process::CrashLoop { launch, ended }
+            } else {
+                Process::BackingOff { launch, ended }
+            }
+        }
+        Phase::Running(run) => {
+            let process = RunningProcess {
+                pid: u32::try_from(run.process.pid).unwrap_or(0),
+                launch: run.launch.clone(),
+            };
+            let is_fresh =
+                run.process.uptime().is_some_and(|uptime| uptime < spec.supervise.ready_timeout);
+            let was_ready = probe.was_ready && probe.run == Some(run.run);
+            if was_ready || !is_fresh {
+                Process::Running(process)
+            } else {
+                Process::Starting(process)
+            }
+        }
+    })
+}
+
+fn health_fact(node: &NodeState, probe: &Probe, furthest: u64) -> Fact<Health> {
+    let Some(run) = node.phase.running() else {
+        return Fact::Known(Health::Unhealthy("its process does not run".to_owned()));
+    };
+    if probe.run != Some(run.run) {
+        return Fact::Unknown("it was just started".to_owned());
+    }
+    match &probe.read {
+        Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
+        Fact::Known(Err(error)) => Fact::Known(Health::Unhealthy(error.clone())),
+        Fact::Known(Ok(())) => Fact::Known(trouble(probe, furthest).map_or(Health::Healthy, Health::Unhealthy)),
+    }
+}
+
+/// What keeps a member that answers from being healthy.
+fn trouble(probe: &Probe, furthest: u64) -> Option<String> {
+    let status = probe.status.known()?;
+    if let Some(alarm) = status.errors.iter().find(|text| text.contains("CORRUPT")) {
+        return Some(alarm.clone());
+    }
+    let lag = furthest.saturating_sub(status.applied.get());
+    (lag > LAG_MAX).then(|| format!("{lag} entries behind"))
+}
+
+fn status_fact(probe: &Probe) -> Fact<MemberStatus> {
+    match &probe.status {
+        Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
+        Fact::Known(status) => Fact::Known(MemberStatus {
+            member: status.member,
+            cluster: status.cluster,
+            role: role(status.member, status.leader, status.is_learner),
+            leader: status.leader,
+            term: status.term,
+            index: status.commit,
+            applied: status.applied,
+            revision: status.revision,
+            db_bytes: status.db_bytes,
+            version: status.version.clone(),
+        }),
+    }
+}
+
+pub(crate) fn role(member: MemberId, leader: Option<MemberId>, is_learner: bool) -> Role {
+    match leader {
+        _ if is_learner => Role::Learner,
+        Some(leader) if leader == member => Role::Leader,
+        _ => Role::Follower,
+    }
+}
+
+/// By a linearizable list through a member that answers.
+async fn members(nodes: &[Node]) -> Fact<Vec<Member>> {
+    let urls: BTreeSet<String> = nodes
+        .iter()
+        .filter(|node| node.probe.borrow().read == Fact::Known(Ok(())))
+        .filter_map(|node| {
+            let state = node.state.borrow();
+            probe::client_url(&state.phase.running()?.launch)
+        })
+        .collect();
+    if urls.is_empty() {
+        return Fact::Unknown("no member answers a linearizable read".to_owned());
+    }
+    let urls: Vec<String> = urls.into_iter().collect();
+    let options = ClientOptions { request_timeout: MEMBERS_MAX, ..ClientOptions::default() };
+    let listed = match Client::new(&urls, options) {
+        Ok(client) => client.member_list(true).await,
+        Err(error) => Err(error),
+    };
+    match listed {
+        Err(error) => Fact::Unknown(error.to_string()),
+        Ok(members) => Fact::Known(
+            members
+                .into_iter()
+                .map(|member| Member {
+                    id: member.id,
+                    name: member.name,
+                    peer_urls: member.peer_urls,
+                    client_urls: member.client_urls,
+                    learner: member.is_learner,
+                })
+                .collect(),
+        ),
+    }
+}

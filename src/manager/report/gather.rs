@@ -1,0 +1,265 @@
+//! Fills the status document from the control state, the keepers and the probes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    AgentReport, JournalReport, LastExit, LastRequest, MemberReport, QuorumReport, STATUS_SCHEMA,
+    StatusReport,
+};
+use crate::{
+    agent::{
+        cluster::{Cluster, Node},
+        planner::{plan_checked, wanted_goal},
+    },
+    control::{entry::Goal, state::ControlState},
+    observe,
+    plan::{Fact, Health, Member, NodeObservation, Observation, Plan, Process, Role},
+    spec::{ClusterSpec, NodeSpec},
+    supervise::state::Phase,
+};
+
+/// Journal lines shown.
+const JOURNAL_SHOWN: usize = 20;
+
+/// One look at everything, as a document.
+pub(crate) async fn gather(cluster: &Cluster) -> StatusReport {
+    let state = cluster.control.state();
+    let mut report = frame(cluster, &state);
+    let spec = match cluster.spec() {
+        Ok(Some(spec)) => spec,
+        Ok(None) => return report,
+        Err(reason) => {
+            report.notes.push(reason);
+            return report;
+        }
+    };
+    let observation = observe::observe(cluster, &spec).await;
+    let history = observe::history(&state);
+    let plan = plan_checked(&wanted_goal(&Goal::Converge), &spec, &observation, &history);
+    report.cluster.clone_from(&spec.name);
+    report.converged = plan.is_converged() && state.goal.is_none();
+    report.notes = notes(&plan);
+    report.cluster_id = observation
+        .nodes
+        .iter()
+        .find_map(|node| node.status.known())
+        .map(|status| status.cluster.to_string());
+    report.members = members(cluster, &spec, &observation);
+    report.quorum = quorum(&spec, &observation);
+    report
+}
+
+fn frame(cluster: &Cluster, state: &ControlState) -> StatusReport {
+    let skip = state.journal.len().saturating_sub(JOURNAL_SHOWN);
+    StatusReport {
+        schema: STATUS_SCHEMA,
+        cluster: String::new(),
+        cluster_id: None,
+        uuid: state.lineage().map(|lineage| lineage.uuid.to_string()),
+        bootstrap: state.lineage.as_ref().map(|record| word(&record.latch)),
+        spec_revision: state.spec_revision(),
+        spec_source: state.spec.as_ref().map(|spec| spec.source.clone()),
+        converged: false,
+        goal: state.goal.as_ref().map(|goal| goal.word().to_owned()),
+        last: state.settled.as_ref().map(|settled| LastRequest {
+            goal: settled.goal.word().to_owned(),
+            outcome: word(&settled.outcome),
+            reason: settled.reason.clone(),
+        }),
+        quorum: QuorumReport { voters: 0, healthy: 0, tolerance: -1 },
+        agent: AgentReport {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            state_dir: cluster.tools.state_dir.display().to_string(),
+        },
+        members: Vec::new(),
+        notes: Vec::new(),
+        journal: state
+            .journal
+            .iter()
+            .skip(skip)
+            .map(|line| JournalReport {
+                at_ms: line.at_ms,
+                node: line.node.clone(),
+                text: line.text.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// A value's name as serde writes it.
+fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+fn notes(plan: &Plan) -> Vec<String> {
+    let steps = plan.steps.iter().map(|step| format!("to do: {}: {}", step.action, step.reason));
+    plan.notes.iter().map(ToString::to_string).chain(steps).collect()
+}
+
+fn quorum(spec: &ClusterSpec, observation: &Observation) -> QuorumReport {
+    let healthy_names: Vec<&str> = observation
+        .nodes
+        .iter()
+        .filter(|node| node.health == Fact::Known(Health::Healthy))
+        .filter(|node| node.status.known().is_none_or(|status| status.role != Role::Learner))
+        .map(|node| node.name.as_str())
+        .collect();
+    let voters = match observation.members.known() {
+        Some(members) => members.iter().filter(|member| !member.learner).count(),
+        None => spec.nodes.len(),
+    };
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let (voters, healthy) = (count(voters), count(healthy_names.len()));
+    let tolerance = i64::from(healthy) - i64::from(voters / 2 + 1);
+    QuorumReport { voters, healthy, tolerance }
+}
+
+fn members(cluster: &Cluster, spec: &ClusterSpec, observation: &Observation) -> Vec<MemberReport> {
+    let kept = cluster.nodes();
+    let furthest = observation
+        .nodes
+        .iter()
+        .filter_map(|node| node.status.known().map(|status| status.index.get()))
+        .max();
+    let mut names: Vec<&str> = spec.nodes.iter().map(|node| node.name.as_str()).collect();
+    let recorded = kept.keys().map(String::as_str).filter(|name| spec.node(name).is_none());
+    names.extend(recorded.collect::<Vec<_>>());
+    let looked: BTreeMap<&str, &NodeObservation> =
+        observation.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let (node, seen) = (kept.get(name)?, *looked.get(name)?);
+            let listed = observation.members.known().and_then(|members| listed(members, name, seen));
+            let mut member = processed(name, node, seen);
+            placed(&mut member, spec, listed);
+            answered(&mut member, node, seen, furthest);
+            member.id = member.id.or_else(|| {
+                let state = cluster.control.state();
+                Some(state.node(name)?.member()?.1.to_string())
+            });
+            Some(member)
+        })
+        .collect()
+}
+
+fn listed<'a>(members: &'a [Member], name: &str, seen: &NodeObservation) -> Option<&'a Member> {
+    let id = seen.status.known().map(|status| status.member);
+    members.iter().find(|member| Some(member.id) == id || member.name == name)
+}
+
+/// What the supervisor knows.
+fn processed(name: &str, node: &Node, seen: &NodeObservation) -> MemberReport {
+    let state = node.state.borrow();
+    let run = state.phase.running();
+    let word = match (&state.phase, &seen.process) {
+        (_, Fact::Known(Process::Starting(_))) => "starting",
+        (_, Fact::Known(Process::Removed)) => "removed",
+        (Phase::Running(_), _) => "running",
+        (Phase::Stopping(_), _) => "stopping",
+        (Phase::Down, _) => "stopped",
+        (Phase::Pausing { crash_loop: true, .. }, _) => "crash-loop",
+        (Phase::Pausing { .. }, _) => "backing-off",
+        (Phase::Held, _) => "held",
+        (Phase::Foreign { .. }, _) => "foreign",
+        (Phase::Unknown { .. }, _) => "unknown",
+    };
+    let (health, reason) = match &seen.health {
+        Fact::Known(Health::Healthy) => ("healthy", None),
+        Fact::Known(Health::Unhealthy(reason)) => ("unhealthy", Some(reason.clone())),
+        Fact::Unknown(reason) => ("unknown", Some(reason.clone())),
+    };
+    MemberReport {
+        name: name.to_owned(),
+        id: None,
+        zone: None,
+        client_urls: Vec::new(),
+        peer_urls: Vec::new(),
+        state: word.to_owned(),
+        health: health.to_owned(),
+        reason,
+        role: None,
+        term: None,
+        index: None,
+        applied: None,
+        lag: None,
+        revision: None,
+        db_bytes: None,
+        db_in_use_bytes: None,
+        version: None,
+        errors: Vec::new(),
+        pid: run.map(|run| run.process.pid),
+        uptime_s: run.and_then(|run| run.process.uptime()).map(|uptime| uptime.as_secs()),
+        restarts: state.restarts,
+        last_exit: state.last_end.as_ref().map(|end| LastExit {
+            cause: self::word(&end.cause),
+            text: end.text.clone(),
+            remedy: end.remedy.to_owned(),
+            at_ms: end.at_ms,
+        }),
+        data_dir: run.map(|run| run.data_dir.display().to_string()),
+        log: None,
+    }
+}
+
+/// What the spec and the member list say.
+fn placed(member: &mut MemberReport, spec: &ClusterSpec, listed: Option<&Member>) {
+    let node: Option<&NodeSpec> = spec.node(&member.name);
+    if let Some(node) = node {
+        member.zone.clone_from(&node.zone);
+        member.client_urls.clone_from(&node.advertise_client_urls);
+        member.peer_urls.clone_from(&node.advertise_peer_urls);
+        member.log = Some(log_path(spec, &node.name).display().to_string());
+        let data_dir = || node.data_dir.display().to_string();
+        member.data_dir = member.data_dir.take().or_else(|| Some(data_dir()));
+    }
+    if let Some(listed) = listed {
+        member.id = Some(listed.id.to_string());
+        member.peer_urls.clone_from(&listed.peer_urls);
+        if !listed.client_urls.is_empty() {
+            member.client_urls.clone_from(&listed.client_urls);
+        }
+    }
+}
+
+/// What the member says about itself.
+fn answered(
+    member: &mut MemberReport,
+    node: &Node,
+    seen: &NodeObservation,
+    furthest: Option<u64>,
+) {
+    let Some(status) = seen.status.known() else { return };
+    member.id = Some(status.member.to_string());
+    member.role = Some(
+        match status.role {
+            Role::Leader => "leader",
+            Role::Follower => "follower",
+            Role::Learner => "learner",
+        }
+        .to_owned(),
+    );
+    member.term = Some(status.term.get());
+    member.index = Some(status.index.get());
+    member.applied = Some(status.applied.get());
+    member.lag = furthest.map(|furthest| furthest.saturating_sub(status.applied.get()));
+    member.revision = Some(status.revision.get());
+    member.db_bytes = Some(status.db_bytes);
+    member.version = Some(status.version.clone());
+    let probe = node.probe.borrow();
+    if let Some(own) = probe.status.known() {
+        member.db_in_use_bytes = Some(own.db_in_use_bytes);
+        member.errors.clone_from(&own.errors);
+    }
+}
+
+/// Where a node's output goes.
+pub(crate) fn log_path(spec: &ClusterSpec, node: &str) -> std::path::PathBuf {
+    spec.log.dir.join(format!("{node}.log"))
+}
