@@ -1,0 +1,80 @@
+//! Configuration changes: applied by raft when the apply thread has judged them.
+
+use std::{mem, time::Duration};
+
+use crossbeam_channel::RecvTimeoutError;
+use raft::{INVALID_ID, StateRole};
+use wire::raftpb;
+
+use super::{Halt, Owner, Step};
+use crate::{
+    Host,
+    translate::{raft_change, wire_conf_state},
+};
+
+/// How often a waiting owner looks whether it was told to end.
+const POLL: Duration = Duration::from_millis(50);
+/// After this many looks it says what it waits for.
+const POLLS_BEFORE_WARNING: u32 = 60;
+
+impl<H: Host> Owner<H> {
+    /// Waits for the verdict on the change at `index` and applies it.
+    pub(super) fn await_change(&mut self, index: u64) -> Step {
+        let mut polls: u32 = 0;
+        let verdict = loop {
+            match self.changes.recv_timeout(POLL) {
+                Ok(verdict) => break verdict,
+                Err(RecvTimeoutError::Disconnected) => return Err(Halt::Stopped),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.shared.stopping() {
+                        return Err(Halt::Stopped);
+                    }
+                    polls = polls.saturating_add(1);
+                    if polls == POLLS_BEFORE_WARNING {
+                        tracing::warn!(
+                            index,
+                            "raft waits for a configuration change to be applied"
+                        );
+                    }
+                }
+            }
+        };
+        let state = self.apply_change(verdict.change.as_ref(), index);
+        // An apply thread that has left needs no answer.
+        drop(verdict.reply.send(state));
+        Ok(())
+    }
+
+    fn apply_change(
+        &mut self,
+        change: Option<&raftpb::ConfChange>,
+        index: u64,
+    ) -> raftpb::ConfState {
+        let state = match self.raw.apply_conf_change(&raft_change(change)) {
+            Ok(state) => state,
+            Err(error) => {
+                if change.is_some() {
+                    tracing::error!(index, %error, "raft cannot apply a configuration change");
+                }
+                self.raw.store().conf_state().clone()
+            }
+        };
+        self.raw.mut_store().set_conf_state(state.clone(), index);
+        self.step_down_if_removed();
+        self.sample = true;
+        wire_conf_state(state)
+    }
+
+    /// raft-rs panics when a leader without a vote commits or writes one more entry. What it has
+    /// to say still leaves: the others learn from it that the change is committed.
+    fn step_down_if_removed(&mut self) {
+        let raft = &mut self.raw.raft;
+        if raft.state != StateRole::Leader || raft.promotable() {
+            return;
+        }
+        let messages = mem::take(&mut raft.msgs);
+        raft.become_follower(raft.term, INVALID_ID);
+        tracing::info!("this member leads no more: it lost its vote");
+        self.send(messages);
+    }
+}
