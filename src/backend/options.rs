@@ -38,8 +38,8 @@ impl Default for Options {
         Self {
             flush_interval: Duration::from_millis(100),
             flush_rows: 10_000,
-            flush_bytes: 4 << 20,
-            buffer_bytes_max: 16 << 20,
+            flush_bytes: 2 << 20,
+            buffer_bytes_max: 8 << 20,
             cache_bytes: 16 << 20,
             sync: true,
             clock: Arc::new(SystemClock),
@@ -65,10 +65,10 @@ impl fmt::Debug for Options {
 /// Size of the backend file as of the last commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sizes {
-    /// Bytes of the file up to the last one ever written. (redb grows its file in doublings; the
-    /// unwritten rest is a hole that takes no space and does not count.)
+    /// Disk space that the file takes. (redb grows its file in doublings; the unwritten rest is a
+    /// hole that takes no space and does not count.)
     pub total_bytes: u64,
-    /// Bytes that the rows of all buckets need, with their share of the tree: what `total_bytes`
-    /// would be after [`crate::Backend::defragment`], within some percent.
+    /// Bytes of the pages that the rows of all buckets need: about what `total_bytes` would be
+    /// after [`crate::Backend::defragment`]. An estimate from the rows' lengths.
     pub in_use_bytes: u64,
 }

@@ -1,10 +1,10 @@
-//! Lets redb work on a [`DiskFile`], and knows how far the file was ever written.
+//! Lets redb work on a [`DiskFile`].
 
 use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -14,43 +14,29 @@ use disk::DiskFile;
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     file: Arc<dyn DiskFile>,
-    state: Arc<State>,
+    /// Set when the file may belong to another handle by now: no change may reach it any more.
+    sealed: Arc<AtomicBool>,
     sync: bool,
 }
 
-#[derive(Debug)]
-struct State {
-    /// End of the highest write.
-    written_bytes: AtomicU64,
-    /// Set when the file may belong to another handle by now: no change may reach it any more.
-    sealed: AtomicBool,
-}
-
 impl Storage {
-    /// `written_bytes` is where the file's content ends, as far as known.
-    pub(crate) fn new(file: Box<dyn DiskFile>, written_bytes: u64, sync: bool) -> Self {
-        let state =
-            State { written_bytes: AtomicU64::new(written_bytes), sealed: AtomicBool::new(false) };
-        Self { file: file.into(), state: Arc::new(state), sync }
+    pub(crate) fn new(file: Box<dyn DiskFile>, sync: bool) -> Self {
+        Self { file: file.into(), sealed: Arc::new(AtomicBool::new(false)), sync }
     }
 
-    /// End of the content: the highest write, or what an earlier process told of.
-    pub(crate) fn written_bytes(&self) -> u64 {
-        self.state.written_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Remembers what an earlier process wrote.
-    pub(crate) fn raise_written_bytes(&self, bytes: u64) {
-        self.state.written_bytes.fetch_max(bytes, Ordering::Relaxed);
+    /// Space that the content takes. redb doubles its file when it grows; what was never written
+    /// of it is a hole and does not count.
+    pub(crate) fn used_bytes(&self) -> io::Result<u64> {
+        Ok(self.file.allocated_bytes()?.min(self.file.len()?))
     }
 
     /// Refuses every further change. Readers go on.
     pub(crate) fn seal(&self) {
-        self.state.sealed.store(true, Ordering::SeqCst);
+        self.sealed.store(true, Ordering::SeqCst);
     }
 
     fn check_open(&self) -> io::Result<()> {
-        if self.state.sealed.load(Ordering::SeqCst) {
+        if self.sealed.load(Ordering::SeqCst) {
             return Err(io::Error::other("the backend file was closed"));
         }
         Ok(())
@@ -71,9 +57,7 @@ impl redb::StorageBackend for Storage {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check_open()?;
-        self.file.set_len(len)?;
-        self.state.written_bytes.fetch_min(len, Ordering::Relaxed);
-        Ok(())
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -83,9 +67,6 @@ impl redb::StorageBackend for Storage {
 
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.check_open()?;
-        self.file.write_at(bytes, offset)?;
-        let end = offset.saturating_add(u64::try_from(bytes.len()).map_err(io::Error::other)?);
-        self.raise_written_bytes(end);
-        Ok(())
+        self.file.write_at(bytes, offset)
     }
 }

@@ -39,6 +39,13 @@ pub(crate) struct Store {
     path: PathBuf,
     cache_bytes: usize,
     sync: bool,
+    file: OpenFile,
+    sizes: Sizes,
+}
+
+/// A redb file in use.
+#[derive(Debug)]
+struct OpenFile {
     database: Arc<Database>,
     storage: Storage,
     usage: Usage,
@@ -51,94 +58,119 @@ impl Store {
         path: &Path,
         options: &Options,
     ) -> Result<Self, redb::Error> {
+        let (cache_bytes, sync) = (options.cache_bytes, options.sync);
         compact::remove_leftover(&*disk, path)?;
-        let made = path.with_extension("new");
-        match disk.remove_file(&made) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(from_io(error)),
-            _ => {}
+        remove_if_there(&*disk, &new_path(path))?;
+        if !disk.exists(path).map_err(from_io)? {
+            // The name appears with a whole database behind it, so an empty or half-made file
+            // under it is always damage and never a fresh start.
+            NewFile::make(&*disk, &new_path(path), options.cache_bytes, sync)?
+                .finish(Usage::default())?;
+            disk.rename(&new_path(path), path).map_err(from_io)?;
         }
-        if disk.exists(path).map_err(from_io)? {
-            return Self::open_file(disk, path, path, options);
-        }
-        // The name appears with a whole database behind it, so an empty or half-made file under
-        // it is always damage and never a fresh start.
-        let store = Self::open_file(Arc::clone(&disk), &made, path, options)?;
-        disk.rename(&made, path).map_err(from_io)?;
-        Ok(store)
-    }
-
-    /// Opens `file`, which is or will be at `path`.
-    fn open_file(
-        disk: Arc<dyn Disk>,
-        file: &Path,
-        path: &Path,
-        options: &Options,
-    ) -> Result<Self, redb::Error> {
-        let how = if file == path { Open::Write } else { Open::CreateNew };
-        let handle = disk.open(file, how).map_err(from_io)?;
-        let len = handle.len().map_err(from_io)?;
-        if how == Open::Write && len == 0 {
-            return Err(redb::Error::Corrupted("the file is empty".to_owned()));
-        }
-        let storage = Storage::new(handle, 0, options.sync);
-        let database = Database::builder()
-            .set_cache_size(options.cache_bytes)
-            .create_with_backend(storage.clone())?;
-        let usage = sizes::load(&database)?;
-        match (how, &usage) {
-            (Open::Write, Some(usage)) => storage.raise_written_bytes(usage.written_bytes.min(len)),
-            (Open::Write, None) => {
-                return Err(redb::Error::Corrupted("not a backend file".to_owned()));
-            }
-            _ => {}
-        }
-        let mut store = Self {
-            disk,
-            path: path.to_owned(),
-            cache_bytes: options.cache_bytes,
-            sync: options.sync,
-            database: Arc::new(database),
-            storage,
-            usage: usage.unwrap_or_default(),
-        };
-        if how == Open::CreateNew {
-            store.commit(&Layer::default())?;
-        }
+        let file = OpenFile::open(&*disk, path, cache_bytes, sync)?;
+        let path = path.to_owned();
+        let mut store = Self { disk, path, cache_bytes, sync, file, sizes: Sizes::default() };
+        store.measure();
         Ok(store)
     }
 
     /// Makes all rows of a buffer durable in one transaction.
     pub(crate) fn commit(&mut self, layer: &Layer) -> Result<(), redb::Error> {
-        let transaction = begin(&self.database)?;
-        let mut usage = self.usage;
+        let transaction = begin(&self.file.database)?;
+        let mut usage = self.file.usage;
         for bucket in Bucket::ALL {
             let rows = layer.bucket(bucket);
-            // A new file gets all its tables, later commits open only those they change.
-            if rows.is_empty() && usage.format != 0 {
-                continue;
+            if !rows.is_empty() {
+                apply(&mut transaction.open_table(table(bucket))?, rows, &mut usage)?;
             }
-            apply(&mut transaction.open_table(table(bucket))?, rows, &mut usage)?;
         }
-        usage.written_bytes = self.storage.written_bytes();
-        sizes::save(&transaction, &mut usage)?;
+        sizes::save(&transaction, usage)?;
         transaction.commit()?;
-        self.usage = usage;
+        self.file.usage = usage;
+        self.measure();
         Ok(())
     }
 
     /// A read transaction of what is committed.
     pub(crate) fn stored(&self) -> Result<Stored, redb::Error> {
-        Stored::begin(&self.database, &self.storage)
+        Stored::begin(&self.file.database, &self.file.storage)
     }
 
     /// Lets no further change reach the file.
     pub(crate) fn seal(&self) {
-        self.storage.seal();
+        self.file.storage.seal();
     }
 
     pub(crate) fn sizes(&self) -> Sizes {
-        let total_bytes = self.storage.written_bytes();
-        Sizes { total_bytes, in_use_bytes: self.usage.in_use_bytes().min(total_bytes) }
+        self.sizes
+    }
+
+    fn measure(&mut self) {
+        match self.file.storage.used_bytes() {
+            Ok(total_bytes) => self.sizes.total_bytes = total_bytes,
+            // The commit stands; the old number serves until the next one.
+            Err(error) => tracing::warn!(%error, "cannot tell the size of the backend file"),
+        }
+        self.sizes.in_use_bytes = self.file.usage.in_use_bytes.min(self.sizes.total_bytes);
+    }
+}
+
+impl OpenFile {
+    fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        cache_bytes: usize,
+        sync: bool,
+    ) -> Result<Self, redb::Error> {
+        let file = disk.open(path, Open::Write).map_err(from_io)?;
+        if file.is_empty().map_err(from_io)? {
+            return Err(redb::Error::Corrupted("the file is empty".to_owned()));
+        }
+        let storage = Storage::new(file, sync);
+        let mut builder = Database::builder();
+        let database = builder.set_cache_size(cache_bytes).create_with_backend(storage.clone())?;
+        let usage = sizes::load(&database)?;
+        Ok(Self { database: Arc::new(database), storage, usage })
+    }
+}
+
+/// A redb file that is being made, under a name of its own.
+struct NewFile(Database);
+
+impl NewFile {
+    fn make(
+        disk: &dyn Disk,
+        path: &Path,
+        cache_bytes: usize,
+        sync: bool,
+    ) -> Result<Self, redb::Error> {
+        let file = disk.open(path, Open::CreateNew).map_err(from_io)?;
+        let mut builder = Database::builder();
+        let builder = builder.set_cache_size(cache_bytes);
+        Ok(Self(builder.create_with_backend(Storage::new(file, sync))?))
+    }
+
+    /// Makes sure that all tables are there, and closes the file. Then it may be renamed.
+    fn finish(self, usage: Usage) -> Result<(), redb::Error> {
+        let transaction = begin(&self.0)?;
+        for bucket in Bucket::ALL {
+            transaction.open_table(table(bucket))?;
+        }
+        sizes::save(&transaction, usage)?;
+        transaction.commit()?;
+        Ok(self.0.close()?)
+    }
+}
+
+fn new_path(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), redb::Error> {
+    match disk.remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(from_io(error)),
+        _ => Ok(()),
     }
 }
 

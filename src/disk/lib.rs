@@ -88,6 +88,13 @@ pub trait DiskFile: Debug + Send + Sync {
     /// # Errors
     /// The system's.
     fn len(&self) -> io::Result<u64>;
+    /// Bytes of disk space taken: less than the length where the file has holes.
+    ///
+    /// # Errors
+    /// The system's.
+    fn allocated_bytes(&self) -> io::Result<u64> {
+        self.len()
+    }
     /// Whether there are no bytes.
     ///
     /// # Errors

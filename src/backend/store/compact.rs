@@ -2,20 +2,20 @@
 //! Readers of the old file go on reading it; it disappears with the last of them.
 
 use std::{
-    io::ErrorKind,
     ops::Bound,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use disk::{Disk, Open};
+use disk::Disk;
 use redb::{Database, WriteTransaction};
 
-use super::{Store, Stored, begin, sizes, sizes::Usage, table};
-use crate::{Bucket, error::from_io, storage::Storage};
+use super::{NewFile, OpenFile, Store, Stored, StoredRows, begin, remove_if_there, table};
+use crate::{Bucket, error::from_io};
 
 /// Rows are copied in transactions of about so many bytes, to bound redb's memory.
 const CHUNK_BYTES: usize = 8 << 20;
+/// redb's memory for the copy, besides that for the file in use.
+const COPY_CACHE_BYTES: usize = 4 << 20;
 
 /// What became of a copy.
 pub(crate) enum CompactFailure {
@@ -29,7 +29,7 @@ impl Store {
     /// Replaces the file by a compact copy of what is committed.
     pub(crate) fn compact(&mut self) -> Result<(), CompactFailure> {
         let copy_path = copy_path(&self.path);
-        let (database, storage, usage) = self.copy_to(&copy_path).map_err(|error| {
+        self.copy_to(&copy_path).map_err(|error| {
             // Best effort: the next open removes it anyway.
             if let Err(error) = remove_leftover(&*self.disk, &self.path) {
                 tracing::warn!(%error, "an unfinished copy of the backend stays on the disk");
@@ -39,30 +39,23 @@ impl Store {
         self.disk
             .rename(&copy_path, &self.path)
             .map_err(|error| CompactFailure::Unknown(from_io(error)))?;
-        self.storage.seal();
-        self.database = Arc::new(database);
-        self.storage = storage;
-        self.usage = usage;
+        let copy = OpenFile::open(&*self.disk, &self.path, self.cache_bytes, self.sync)
+            .map_err(CompactFailure::Unknown)?;
+        self.file.storage.seal();
+        self.file = copy;
+        self.measure();
         Ok(())
     }
 
-    fn copy_to(&self, path: &Path) -> Result<(Database, Storage, Usage), redb::Error> {
+    fn copy_to(&self, path: &Path) -> Result<(), redb::Error> {
         remove_leftover(&*self.disk, &self.path)?;
-        let file = self.disk.open(path, Open::CreateNew).map_err(from_io)?;
-        let storage = Storage::new(file, 0, self.sync);
-        let database = Database::builder()
-            .set_cache_size(self.cache_bytes)
-            .create_with_backend(storage.clone())?;
+        let cache_bytes = self.cache_bytes.min(COPY_CACHE_BYTES);
+        let copy = NewFile::make(&*self.disk, path, cache_bytes, self.sync)?;
         let stored = self.stored()?;
         for bucket in Bucket::ALL {
-            copy_bucket(&database, &stored, bucket)?;
+            copy_bucket(&copy.0, &stored, bucket)?;
         }
-        let mut usage = self.usage;
-        usage.written_bytes = storage.written_bytes();
-        let transaction = begin(&database)?;
-        sizes::save(&transaction, &mut usage)?;
-        transaction.commit()?;
-        Ok((database, storage, usage))
+        copy.finish(self.file.usage)
     }
 }
 
@@ -80,7 +73,7 @@ fn copy_bucket(database: &Database, stored: &Stored, bucket: Bucket) -> Result<(
 /// Appends rows up to the chunk's size; whether there may be more.
 fn copy_chunk(
     transaction: &WriteTransaction,
-    rows: &mut super::StoredRows,
+    rows: &mut StoredRows,
     bucket: Bucket,
 ) -> Result<bool, redb::Error> {
     let mut table = transaction.open_table(table(bucket))?;
@@ -104,8 +97,5 @@ fn copy_path(path: &Path) -> PathBuf {
 
 /// Removes the copy that a crash or a failure left.
 pub(super) fn remove_leftover(disk: &dyn Disk, path: &Path) -> Result<(), redb::Error> {
-    match disk.remove_file(&copy_path(path)) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(from_io(error)),
-        _ => Ok(()),
-    }
+    remove_if_there(disk, &copy_path(path))
 }

@@ -1,5 +1,5 @@
-//! The backend's own table: format version, and how much the rows and the file measure. It is
-//! kept in the transaction of the rows it counts.
+//! The backend's own table: format version, and how much room the rows need. It is
+//! kept in the transaction of the rows it measures.
 
 use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
@@ -7,47 +7,49 @@ use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransac
 const FORMAT: u64 = 1;
 const TABLE: TableDefinition<'static, &str, u64> = TableDefinition::new("backend");
 
-/// What a row takes in a leaf besides its bytes: two offsets of 4 bytes.
-const ROW_LEAF_BYTES: u64 = 8;
+const PAGE_BYTES: u64 = 4096;
+/// What a leaf takes for itself, and for each row: two offsets of 4 bytes.
+const LEAF_HEADER_BYTES: u64 = 8;
+const ROW_HEADER_BYTES: u64 = 8;
+/// Leaves of so many rows or more are nearly full.
+const ROWS_PER_LEAF_MANY: u64 = 16;
 
-/// What the rows and the file measure.
+/// How much room the rows need.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
-    /// 0 in a file that is being made.
-    pub(super) format: u64,
-    rows: u64,
-    row_bytes: u64,
-    /// How far the file was written before this transaction.
-    pub(super) written_bytes: u64,
+    /// What the rows need in a tree.
+    pub(super) in_use_bytes: u64,
 }
 
 impl Usage {
     pub(super) fn add(&mut self, key: usize, value: usize) {
-        self.rows += 1;
-        self.row_bytes += length(key, value);
+        self.in_use_bytes = self.in_use_bytes.saturating_add(tree_bytes(key, value));
     }
 
     pub(super) fn subtract(&mut self, key: usize, value: usize) {
-        self.rows = self.rows.saturating_sub(1);
-        self.row_bytes = self.row_bytes.saturating_sub(length(key, value));
-    }
-
-    /// Bytes of a tree that holds the rows, with some percent for branches and part-filled leaves.
-    pub(super) fn in_use_bytes(&self) -> u64 {
-        let leaves = self.row_bytes.saturating_add(self.rows.saturating_mul(ROW_LEAF_BYTES));
-        leaves.saturating_add(leaves / 16)
+        self.in_use_bytes = self.in_use_bytes.saturating_sub(tree_bytes(key, value));
     }
 }
 
-fn length(key: usize, value: usize) -> u64 {
-    u64::try_from(key.saturating_add(value)).unwrap_or(u64::MAX)
+/// A row's share of a tree's pages, with some percent for branches. redb puts as many rows on a
+/// page as fit; a row that fits on none gets a power of two of them.
+fn tree_bytes(key: usize, value: usize) -> u64 {
+    let length = u64::try_from(key.saturating_add(value)).unwrap_or(u64::MAX / 4);
+    let length = length + ROW_HEADER_BYTES;
+    match (PAGE_BYTES - LEAF_HEADER_BYTES) / length {
+        0 => (length + LEAF_HEADER_BYTES).next_power_of_two(),
+        few @ 1..ROWS_PER_LEAF_MANY => PAGE_BYTES / few,
+        _ => length + length / 16,
+    }
 }
 
-/// Reads the table; `None` if the file has none (it is being made, or is not ours).
-pub(super) fn load(database: &Database) -> Result<Option<Usage>, redb::Error> {
+/// Reads the table.
+pub(super) fn load(database: &Database) -> Result<Usage, redb::Error> {
     let table = match database.begin_read()?.open_table(TABLE) {
         Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(TableError::TableDoesNotExist(_)) => {
+            return Err(redb::Error::Corrupted("the file is not a backend's".to_owned()));
+        }
         Err(error) => return Err(error.into()),
     };
     let number = |name: &str| -> Result<u64, redb::Error> {
@@ -58,29 +60,16 @@ pub(super) fn load(database: &Database) -> Result<Option<Usage>, redb::Error> {
     };
     let format = number("format")?;
     if format != FORMAT {
-        return Err(redb::Error::Corrupted(format!(
-            "the file has format {format}; this version reads {FORMAT}"
-        )));
+        let what = format!("the file has format {format}; this version reads {FORMAT}");
+        return Err(redb::Error::Corrupted(what));
     }
-    Ok(Some(Usage {
-        format,
-        rows: number("rows")?,
-        row_bytes: number("row_bytes")?,
-        written_bytes: number("written_bytes")?,
-    }))
+    Ok(Usage { in_use_bytes: number("in_use_bytes")? })
 }
 
 /// Writes the table, with the current format.
-pub(super) fn save(transaction: &WriteTransaction, usage: &mut Usage) -> Result<(), redb::Error> {
-    usage.format = FORMAT;
+pub(super) fn save(transaction: &WriteTransaction, usage: Usage) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(TABLE)?;
-    for (name, number) in [
-        ("format", usage.format),
-        ("rows", usage.rows),
-        ("row_bytes", usage.row_bytes),
-        ("written_bytes", usage.written_bytes),
-    ] {
-        table.insert(name, number)?;
-    }
+    table.insert("format", FORMAT)?;
+    table.insert("in_use_bytes", usage.in_use_bytes)?;
     Ok(())
 }
