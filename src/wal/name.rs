@@ -71,10 +71,11 @@ pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<SegmentName>, WalE
     Ok(names)
 }
 
-/// Segments must follow each other without a gap.
+/// Segments must follow each other without a gap. (Their first indices may fall: when entries are
+/// replaced after a cut.)
 pub(crate) fn check_consecutive(dir: &Path, names: &[SegmentName]) -> Result<(), WalError> {
     for pair in names.windows(2) {
-        if pair[1].sequence != pair[0].sequence + 1 || pair[1].first_index < pair[0].first_index {
+        if pair[1].sequence != pair[0].sequence + 1 {
             return Err(WalError::Corrupt {
                 path: dir.join(pair[1].to_string()),
                 offset: 0,

@@ -1,9 +1,9 @@
 //! Opens a log for appending: reads it from a snapshot mark, repairs a torn tail, and makes sure
 //! that there is nothing behind the last record.
 
-use std::{path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
-use disk::{Disk, Open};
+use disk::{Disk, DiskFile, Open};
 use prost::Message;
 use wire::walpb;
 
@@ -18,6 +18,9 @@ use crate::{
     spare::Spare,
     writer::{Wal, WriteTail},
 };
+
+/// No batch is larger.
+const REWRITTEN_BYTES: u64 = 8 * 1024 * 1024;
 
 impl Wal {
     /// Opens a log and reads what follows a snapshot mark. A torn tail is cut off after a copy of
@@ -102,8 +105,19 @@ fn position(disk: &dyn Disk, path: &Path, end: &LogEnd) -> Result<WriteTail, Wal
         file.set_len(end.offset).map_err(io_error("truncate", path))?;
         zeroed_to = end.offset;
     }
-    // Also what was read must be durable before it is built upon: it may stand in the page cache
-    // of a process that died before its sync.
+    rewrite_end(&*file, end.offset).map_err(io_error("rewrite the end of", path))?;
     file.sync().map_err(io_error("sync", path))?;
+    let dir = path.parent().unwrap_or(path);
+    disk.sync_dir(dir).map_err(io_error("sync", dir))?;
     Ok(WriteTail { path: path.to_owned(), file, offset: end.offset, zeroed_to, dirty: false })
+}
+
+/// What was read may stand in the page cache only: if a sync failed and the process died of it,
+/// the kernel takes these pages for clean, and no later sync writes them. The last batch is within
+/// these bytes; writing them once more makes the sync that follows true.
+fn rewrite_end(file: &dyn DiskFile, end: u64) -> io::Result<()> {
+    let start = end.saturating_sub(REWRITTEN_BYTES);
+    let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+    let count = file.read_at(&mut bytes, start)?;
+    file.write_at(&bytes[..count], start)
 }

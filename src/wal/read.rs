@@ -67,11 +67,13 @@ pub(crate) fn read(
     let mut reader = Reader { source, crc: None, metadata: None };
     let mut end = None;
     for (position, name) in source.segments.iter().enumerate() {
-        let is_last = position + 1 == source.segments.len();
         let mut segment = Segment::open(source, *name)?;
         reader.read_segment(&mut segment, visit)?;
-        let tail = segment.tail(source.synced, is_last)?;
-        end = Some((tail, segment));
+        if position + 1 < source.segments.len() {
+            segment.check_whole()?;
+        } else {
+            end = Some((segment.tail(source.synced)?, segment));
+        }
     }
     let (tail, segment) = end.ok_or_else(|| WalError::Missing { dir: source.dir.to_owned() })?;
     let offset = segment.frames.offset();
@@ -184,25 +186,27 @@ impl Segment {
         WalError::Corrupt { path: self.path.clone(), offset, what: what.into() }
     }
 
-    /// Judges what is behind the last record. Only the last segment may end in an unsynced write.
-    fn tail(&mut self, synced: bool, is_last: bool) -> Result<Tail, WalError> {
+    /// A segment with another behind it was synced before that one was made. Whether records are
+    /// missing at its end, the checksum record of the next one tells.
+    fn check_whole(&self) -> Result<(), WalError> {
+        match self.bad {
+            Some(bad) => Err(self.corrupt(self.frames.offset(), bad.what)),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges what is behind the last record of the last segment.
+    fn tail(&mut self, synced: bool) -> Result<Tail, WalError> {
+        let failed = |error| io_error("read", &self.path)(error);
         let offset = self.frames.offset();
         let tail = match self.bad {
-            Some(bad) if !is_last || !bad.torn => return Err(self.corrupt(offset, bad.what)),
+            Some(bad) if !bad.torn => return Err(self.corrupt(offset, bad.what)),
             Some(_) => Tail::Torn,
-            // The next segment's checksum record tells whether this one is whole.
-            None if !is_last => return Ok(Tail::Zero),
-            None => {
-                let zero = self.frames.is_zero_from(offset);
-                if zero.map_err(io_error("read", &self.path))? {
-                    return Ok(Tail::Zero);
-                }
-                Tail::Remains
-            }
+            None if self.frames.is_zero_from(offset).map_err(failed)? => return Ok(Tail::Zero),
+            None => Tail::Remains,
         };
         if synced {
-            let later = evidence::written_later(&mut self.frames, offset)
-                .map_err(io_error("read", &self.path))?;
+            let later = evidence::written_later(&mut self.frames, offset).map_err(failed)?;
             self.frames.seek(offset);
             if let Some(later) = later {
                 let what = format!(

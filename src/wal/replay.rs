@@ -54,6 +54,9 @@ impl<'a> Collector<'a> {
     fn take_entry(&mut self, entry: raftpb::Entry) -> Result<(), String> {
         self.last_index = entry.index;
         let Some(position) = entry.index.checked_sub(self.from.index + 1) else {
+            // It replaces all that is behind it. (etcd only skips it, and so brings back entries
+            // that were replaced before the snapshot.)
+            self.entries.clear();
             return Ok(());
         };
         match usize::try_from(position) {
@@ -81,6 +84,11 @@ impl<'a> Collector<'a> {
                 ));
             }
             self.mark_found = true;
+            // Terms never fall along a log: entries of lower terms were discarded when a leader's
+            // snapshot took their place.
+            if let Some(stale) = self.entries.iter().position(|entry| entry.term < mark.term) {
+                self.entries.truncate(stale);
+            }
         }
         Ok(())
     }

@@ -108,15 +108,19 @@ impl Sums {
     fn take(&mut self, record: Record) -> Result<(), String> {
         match record {
             Record::State(state) => self.hard_state = state,
-            Record::Mark(mark) => {
-                if mark.index > self.last_index {
-                    (self.last_index, self.last_term) = (mark.index, mark.term);
-                }
-                self.marks.push(mark);
-            }
+            Record::Mark(mark) => self.take_mark(mark),
             Record::Entry(entry) => self.take_entry(entry),
         }
         Ok(())
+    }
+
+    fn take_mark(&mut self, mark: walpb::Snapshot) {
+        // A mark of a higher term is a leader's snapshot, and took the place of all entries.
+        if mark.index > self.last_index || mark.term > self.last_term {
+            (self.last_index, self.last_term) = (mark.index, mark.term);
+            self.conf_changes.retain(|change| change.index <= mark.index);
+        }
+        self.marks.push(mark);
     }
 
     fn take_entry(&mut self, entry: raftpb::Entry) {

@@ -109,9 +109,9 @@ impl Spare {
         let zeroed_to = match std::mem::replace(&mut self.state, State::Idle) {
             State::Idle => self.job.make_empty()?,
             State::Filled(outcome) => outcome?,
-            State::Filling { thread, .. } => thread
-                .join()
-                .map_err(|_| io_error("fill", &self.job.dir)(io::Error::other("thread died")))??,
+            State::Filling { thread, .. } => {
+                thread.join().unwrap_or_else(|_panic| Err(fill_died(&self.job.dir)))?
+            }
         };
         let path = self.job.dir.join(format!("{}.tmp", self.count % 2));
         self.count = (self.count + 1) % 2;
@@ -121,6 +121,10 @@ impl Spare {
         let file = disk.open(&path, Open::Write).map_err(io_error("open", &path))?;
         Ok(Prepared { path, file, zeroed_to })
     }
+}
+
+fn fill_died(dir: &Path) -> WalError {
+    io_error("zero-fill a segment in", dir)(io::Error::other("the thread panicked"))
 }
 
 impl Drop for Spare {

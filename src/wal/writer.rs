@@ -203,9 +203,9 @@ impl Wal {
             return Ok(());
         }
         let to = (end + AHEAD_BYTES).min(self.config.segment_bytes).max(end);
-        let count = usize::try_from(to - end).expect("a few megabytes");
-        if count > 0 {
-            let written = self.tail.file.write_at(&vec![0; count], end);
+        let zeroes = vec![0; usize::try_from(to - end).unwrap_or_default()];
+        if !zeroes.is_empty() {
+            let written = self.tail.file.write_at(&zeroes, end);
             written.map_err(io_error("extend", &self.tail.path))?;
         }
         self.tail.zeroed_to = to;
