@@ -76,6 +76,9 @@ pub fn run(config: &Config, notes: &[String], signals: &Signals) -> Result<Ended
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    if let Err(error) = &ended {
+        tracing::error!(error = describe(error), "this member does not run");
+    }
     ended
 }
 

@@ -46,6 +46,12 @@ impl NewCluster {
         };
         Ok(Self { cluster: cluster_id(&ids), member, members })
     }
+
+    fn first_entries(&self) -> (Vec<raftpb::Entry>, raftpb::HardState) {
+        let contexts: Vec<_> =
+            self.members.iter().map(|member| (member.id, member.to_json().into())).collect();
+        bootstrap_entries(&contexts)
+    }
 }
 
 /// Checks the settings, and asks the other members whether this one was part of the cluster before:
@@ -79,10 +85,15 @@ pub(super) async fn check(start: &Start<'_>) -> Result<NewCluster, StartupError>
     Ok(cluster)
 }
 
-/// Whether these ids are what the settings would bootstrap.
-pub(super) fn is_of(start: &Start<'_>, member: MemberId, cluster: ClusterId) -> bool {
-    NewCluster::compute(start)
-        .is_ok_and(|computed| (computed.member, computed.cluster) == (member, cluster))
+/// Whether the settings would bootstrap this very member with a log that begins like this.
+pub(super) fn begins(
+    start: &Start<'_>,
+    (member, cluster): (MemberId, ClusterId),
+    entries: &[raftpb::Entry],
+) -> bool {
+    let Ok(computed) = NewCluster::compute(start) else { return false };
+    (computed.member, computed.cluster) == (member, cluster)
+        && computed.first_entries().0.starts_with(entries)
 }
 
 /// Makes the log. The store comes first: a dir with a log always has one.
@@ -95,13 +106,11 @@ pub(super) fn form(start: &Start<'_>, new: &NewCluster) -> Result<Begun, Startup
     fill(start, wal, opened)
 }
 
-/// Writes the first entries into an empty log.
+/// Writes the first entries into a log that is empty, or has some of them.
 pub(super) fn fill(start: &Start<'_>, mut wal: Wal, opened: Opened) -> Result<Begun, StartupError> {
     let new = NewCluster::compute(start)?;
     let (member, cluster) = (new.member, new.cluster);
-    let contexts: Vec<_> =
-        new.members.iter().map(|member| (member.id, member.to_json().into())).collect();
-    let (entries, hard_state) = bootstrap_entries(&contexts);
+    let (entries, hard_state) = new.first_entries();
     wal.append(&entries, Some(&hard_state), true).map_err(StartupError::log("begin"))?;
     tracing::info!(
         %member,

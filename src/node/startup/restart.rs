@@ -24,7 +24,9 @@ pub(super) fn restart(start: &Start<'_>) -> Result<Begun, StartupError> {
     }
     let member = MemberId::new(replay.metadata.node_id);
     let cluster = ClusterId::new(replay.metadata.cluster_id);
-    if is_unfilled(&replay, newest.as_ref()) && bootstrap::is_of(start, member, cluster) {
+    if is_unfilled(&replay, newest.as_ref())
+        && bootstrap::begins(start, (member, cluster), &replay.entries)
+    {
         tracing::info!("a first start was interrupted: its log is filled now");
         return bootstrap::fill(start, wal, start.recover_store((member, cluster), None)?);
     }
@@ -63,11 +65,9 @@ fn mark(snapshot: &raftpb::Snapshot) -> walpb::Snapshot {
     }
 }
 
-/// A log without anything in it: its making was interrupted, or it joined and never heard the leader.
+/// A log without any state: its making was interrupted, or it joined and never heard the leader.
 fn is_unfilled(replay: &Replay, newest: Option<&raftpb::Snapshot>) -> bool {
-    newest.is_none()
-        && replay.entries.is_empty()
-        && replay.hard_state == raftpb::HardState::default()
+    newest.is_none() && replay.hard_state == raftpb::HardState::default()
 }
 
 /// What was applied had been synced to the log before: a log that ends earlier lost acknowledged
