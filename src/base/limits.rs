@@ -26,3 +26,7 @@ pub const WAL_SEGMENT_BYTES: u64 = 64_000_000;
 pub const QUOTA_BACKEND_BYTES_DEFAULT: i64 = 2 * 1024 * 1024 * 1024;
 /// Largest gRPC answer, as in etcd (2^31 - 1).
 pub const GRPC_SEND_BYTES_MAX: usize = 2_147_483_647;
+/// Bytes of proposed and uncommitted entries above which a leader refuses more.
+pub const UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of committed entries handed to the apply thread at a time.
+pub const COMMITTED_BYTES_PER_BATCH_MAX: u64 = 16 * 1024 * 1024;

@@ -26,8 +26,8 @@ mod outbound;
 mod owner;
 mod shared;
 mod status;
-//TESTS#[cfg(test)]
-//TESTS mod tests;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 pub use bootstrap::bootstrap_entries;

@@ -1,2 +1,19 @@
-//! placeholder
+//! An etcd member: the server round consensus and state. `run` is the life of its process.
+//!
+//! ```text
+//!  config ──> startup ──> server <── api   (clients)
+//!                           ▲ └────> peer  (members)
+//!                          run, logging
+//! ```
+
+mod api;
+pub mod config;
+pub mod logging;
+mod members_http;
 pub mod peer;
+pub mod run;
+pub mod server;
+pub mod startup;
+
+/// The etcd release whose behaviour this member claims: a compatibility level, not our version.
+pub const VERSION: &str = "3.5.21";

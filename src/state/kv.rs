@@ -14,6 +14,7 @@ mod load;
 mod range;
 mod record;
 mod revision;
+mod tally;
 mod txn;
 pub(crate) mod write;
 
@@ -27,8 +28,8 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use wire::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
 
-pub use self::{compact::CompactStep, hash::HashKv};
-use self::{compact::Compaction, index::Index, revision::Rev};
+pub use self::{compact::CompactStep, hash::HashKv, tally::Counts};
+use self::{compact::Compaction, index::Index, revision::Rev, tally::Tally};
 use crate::error::{ApiError, StateError};
 
 /// Compacted revision of a store that never was.
@@ -40,6 +41,7 @@ const READ_ATTEMPTS: usize = 32;
 #[derive(Debug)]
 pub struct Kv {
     store: RwLock<Arc<Store>>,
+    pub(crate) tally: Tally,
 }
 
 /// The store over one backend.
@@ -120,7 +122,7 @@ impl View<'_> {
 
 impl Kv {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store: RwLock::new(store) }
+        Self { store: RwLock::new(store), tally: Tally::default() }
     }
 
     pub(crate) fn replace(&self, store: Arc<Store>) {
@@ -148,6 +150,7 @@ impl Kv {
     /// # Errors
     /// `FutureRevision`, `Compacted`; `Other` if the backend fails.
     pub fn range(&self, request: &RangeRequest) -> Result<RangeResponse, ApiError> {
+        self.tally.range();
         self.read(&mut |view| view.range(request))
     }
 
@@ -156,7 +159,15 @@ impl Kv {
     /// # Errors
     /// `FutureRevision`, `Compacted`; `Other` if the backend fails or if there is a write in it.
     pub fn txn_read_only(&self, request: &TxnRequest) -> Result<TxnResponse, ApiError> {
-        self.read(&mut |view| view.txn(request))
+        let response = self.read(&mut |view| view.txn(request))?;
+        self.tally.txn(&response);
+        Ok(response)
+    }
+
+    /// What was executed since the process started.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.tally.counts(self.store().index.read().len())
     }
 
     fn read<T>(

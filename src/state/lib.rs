@@ -18,7 +18,7 @@ pub mod validate;
 
 pub use alarm::Alarms;
 pub use error::{ApiError, StateError};
-pub use kv::{CompactStep, HashKv, Kv};
+pub use kv::{CompactStep, Counts, HashKv, Kv};
 pub use lease::{LeaseOptions, LeaseTerms, Lessor};
 pub use machine::{Applied, Interest, Machine, MachineOptions, Response};
 pub use membership::{Attributes, Member, MemberEvent, Membership, cluster_id, member_id};

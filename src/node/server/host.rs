@@ -34,6 +34,10 @@ impl Host for Outlets {
         }
     }
 
+    fn has_room(&self) -> bool {
+        !self.apply.is_full()
+    }
+
     fn reads(&mut self, reads: Vec<ReadState>) {
         for read in reads {
             // A full queue means that the loop gave those rounds up; it asks again.

@@ -15,8 +15,10 @@ pub(super) struct Events(pub(super) Arc<Server>);
 
 impl PeerEvents for Events {
     fn step(&self, message: raftpb::Message) {
-        // A busy owner drops it; raft sends again.
-        drop(self.0.raft.step(message));
+        if let Err(busy) = self.0.raft.step(message) {
+            // Raft sends again.
+            tracing::debug!(%busy, "a peer's message was dropped");
+        }
     }
 
     fn is_removed(&self, id: MemberId) -> bool {

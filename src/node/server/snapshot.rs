@@ -159,7 +159,7 @@ fn export(
         writer.bucket(bucket.name().as_bytes())?;
         let mut failure = None;
         view.scan(bucket, std::ops::Bound::Unbounded, std::ops::Bound::Unbounded, &mut |key, value| {
-            match writer.pair(key, value) {
+            match writer.put(key, value) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failure = Some(error);
@@ -167,13 +167,17 @@ fn export(
                 }
             }
         })
-        .map_err(|error| bolt::BoltError::Io(std::io::Error::other(error)))?;
+        .map_err(|error| unreadable(path, std::io::Error::other(error)))?;
         if let Some(error) = failure {
             return Err(error);
         }
     }
     writer.finish()?;
-    Ok(disk.open(path, Open::Read)?)
+    disk.open(path, Open::Read).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> bolt::BoltError {
+    bolt::BoltError::Read { path: path.to_owned(), source }
 }
 
 /// Removes its file when dropped.

@@ -176,7 +176,7 @@ impl Index {
         None
     }
 
-    #[cfg(test)]
+    /// Keys, with those whose deletion is not compacted yet.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }

@@ -154,6 +154,7 @@ impl Machine {
         if let Some(put) = &request.put {
             let answer = self.writer.put(put, &self.lessor, wanted)?;
             return Ok(answer.map(|mut response| {
+                self.kv.tally.put();
                 self.complete(&mut response.header);
                 Response::Put(response)
             }));
@@ -161,6 +162,7 @@ impl Machine {
         if let Some(txn) = &request.txn {
             let answer = self.writer.txn(txn, &self.lessor, wanted)?;
             return Ok(answer.map(|mut response| {
+                self.kv.tally.txn(&response);
                 self.complete(&mut response.header);
                 Response::Txn(response)
             }));
@@ -168,6 +170,7 @@ impl Machine {
         if let Some(delete) = &request.delete_range {
             let answer = self.writer.delete_range(delete, &self.lessor, wanted)?;
             return Ok(answer.map(|mut response| {
+                self.kv.tally.delete(response.deleted);
                 self.complete(&mut response.header);
                 Response::DeleteRange(response)
             }));
