@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod check;
+pub mod cli;
 pub mod control;
 #[cfg(test)]
 mod expect;

@@ -4,7 +4,11 @@
 mod data_dir;
 pub(crate) mod probe;
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use base::MemberId;
 use client::{Client, ClientOptions};
@@ -34,41 +38,65 @@ const LAG_MAX: u64 = 1000;
 /// Longest wait for the member list.
 const MEMBERS_MAX: Duration = Duration::from_secs(2);
 
-/// One look at everything.
+/// What the facts are taken from.
+pub(crate) struct Sources<'a> {
+    pub(crate) agent: AgentState,
+    /// Path of `etcd-manager`.
+    pub(crate) manager: &'a Path,
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) state: &'a ControlState,
+    /// Process and probe of each node.
+    pub(crate) nodes: BTreeMap<String, (NodeState, Probe)>,
+}
+
+/// One look at everything an agent keeps.
 pub(crate) async fn observe(cluster: &Cluster, spec: &ClusterSpec) -> Observation {
-    let state = cluster.control.state();
-    let nodes = cluster.nodes();
+    let both = |node: Node| (node.state.borrow().clone(), node.probe.borrow().clone());
+    let nodes = cluster.nodes().into_iter().map(|(name, node)| (name, both(node)));
+    let sources = Sources {
+        agent: AgentState::Running,
+        manager: &cluster.tools.manager,
+        disk: &*cluster.tools.disk,
+        state: &*cluster.control.state(),
+        nodes: nodes.collect(),
+    };
+    observe_from(&sources, spec).await
+}
+
+/// Makes facts of what was found.
+pub(crate) async fn observe_from(sources: &Sources<'_>, spec: &ClusterSpec) -> Observation {
+    let nodes = &sources.nodes;
     let furthest = nodes
         .values()
-        .filter_map(|node| node.probe.borrow().status.known().map(|status| status.commit.get()))
+        .filter_map(|(_, probe)| probe.status.known().map(|status| status.commit.get()))
         .max()
         .unwrap_or(0);
     let mut observed = Vec::new();
-    for (name, node) in &nodes {
-        let process = node.state.borrow().clone();
-        let probe = node.probe.borrow().clone();
+    for (name, (process, probe)) in nodes {
+        let places = places(name, Some(process), spec, sources.state);
         observed.push(NodeObservation {
             name: name.clone(),
-            process: process_fact(&process, &probe, spec),
-            data_dir: data_dir_fact(cluster, places(name, Some(&process), spec, &state)),
-            health: health_fact(&process, &probe, furthest),
-            status: status_fact(&probe),
+            process: process_fact(process, probe, spec),
+            data_dir: data_dir_fact(sources.disk, places),
+            health: health_fact(process, probe, furthest),
+            status: status_fact(probe),
         });
     }
     for node in spec.nodes.iter().filter(|node| !nodes.contains_key(&node.name)) {
         let never = "it was never started".to_owned();
+        let places = places(&node.name, None, spec, sources.state);
         observed.push(NodeObservation {
             name: node.name.clone(),
             process: Fact::Known(Process::Stopped { ended: None }),
-            data_dir: data_dir_fact(cluster, places(&node.name, None, spec, &state)),
+            data_dir: data_dir_fact(sources.disk, places),
             health: Fact::Known(Health::Unhealthy(never.clone())),
             status: Fact::Unknown(never),
         });
     }
     Observation {
-        agent: Fact::Known(AgentState::Running),
-        manager: cluster.tools.manager.clone(),
-        members: members(&nodes.into_values().collect::<Vec<_>>()).await,
+        agent: Fact::Known(sources.agent),
+        manager: sources.manager.to_owned(),
+        members: members(nodes).await,
         nodes: observed,
     }
 }
@@ -95,9 +123,9 @@ pub(crate) fn is_empty(disk: &dyn Disk, order: &ShimOrder) -> bool {
     data_dir::look(disk, &order.data_dir, order.wal_dir.as_deref()) == Fact::Known(DataDir::Empty)
 }
 
-fn data_dir_fact(cluster: &Cluster, places: Option<Places>) -> Fact<DataDir> {
+fn data_dir_fact(disk: &dyn Disk, places: Option<Places>) -> Fact<DataDir> {
     places.map_or(Fact::Known(DataDir::Empty), |(dir, wal)| {
-        data_dir::look(&*cluster.tools.disk, &dir, wal.as_deref())
+        data_dir::look(disk, &dir, wal.as_deref())
     })
 }
 
@@ -205,19 +233,15 @@ pub(crate) fn role(member: MemberId, leader: Option<MemberId>, is_learner: bool)
 }
 
 /// By a linearizable list through a member that answers.
-async fn members(nodes: &[Node]) -> Fact<Vec<Member>> {
-    let urls: BTreeSet<String> = nodes
-        .iter()
-        .filter(|node| node.probe.borrow().read == Fact::Known(Ok(())))
-        .filter_map(|node| {
-            let state = node.state.borrow();
-            probe::client_url(&state.phase.running()?.launch)
-        })
+async fn members(nodes: &BTreeMap<String, (NodeState, Probe)>) -> Fact<Vec<Member>> {
+    let urls: Vec<String> = nodes
+        .values()
+        .filter(|(_, probe)| probe.read == Fact::Known(Ok(())))
+        .filter_map(|(process, _)| probe::client_url(&process.phase.running()?.launch))
         .collect();
     if urls.is_empty() {
         return Fact::Unknown("no member answers a linearizable read".to_owned());
     }
-    let urls: Vec<String> = urls.into_iter().collect();
     let options = ClientOptions { request_timeout: MEMBERS_MAX, ..ClientOptions::default() };
     let listed = match Client::new(&urls, options) {
         Ok(client) => client.member_list(true).await,

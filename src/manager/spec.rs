@@ -19,6 +19,6 @@ mod types;
 mod tests;
 
 pub use diagnostic::{Code, Diagnostic, Severity, SpecErrors};
-pub use load::{Loaded, load, parse};
+pub use load::{Loaded, load, parse, state_dir};
 pub use reference::reference;
 pub use types::{AgentSpec, Binary, ClusterSpec, LogSpec, NodeSpec, Supervise};

@@ -10,3 +10,5 @@ pub mod record;
 pub mod shim;
 pub mod state;
 mod watch;
+
+pub(crate) use logfile::RotatingLog;

@@ -78,7 +78,13 @@ impl Agent for Service {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let report = report::gather(&self.cluster).await;
         let json = serde_json::to_string(&report).map_err(|e| Status::internal(e.to_string()))?;
-        Ok(Response::new(StatusResponse { json }))
+        let state = self.cluster.control.state();
+        let lineage_json = match state.lineage() {
+            Some(lineage) => serde_json::to_string(lineage),
+            None => Ok(String::new()),
+        };
+        let lineage_json = lineage_json.map_err(|e| Status::internal(e.to_string()))?;
+        Ok(Response::new(StatusResponse { json, lineage_json }))
     }
 
     async fn stop(

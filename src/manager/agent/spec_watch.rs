@@ -84,7 +84,7 @@ fn watcher(source: &Path, touched: mpsc::Sender<()>) -> notify::Result<notify::R
         if !event.kind.is_access() && event.paths.iter().any(|path| path.file_name() == name.as_deref())
         {
             // A full queue holds a touch already.
-            drop(touched.try_send(()));
+            touched.try_send(()).unwrap_or_default();
         }
     })?;
     let folder = source.parent().unwrap_or_else(|| Path::new("/"));

@@ -64,15 +64,24 @@ impl Control {
         clock: Arc<dyn Clock>,
         dir: &Path,
     ) -> Result<Self, ControlError> {
+        let state = Self::read(&*disk, dir)?;
         let path = dir.join("state");
-        let state = match disk::read_checked(&*disk, &path).map_err(ControlError::Unreadable)? {
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|source| ControlError::NotUnderstood { path: path.clone(), source })?,
-            None => ControlState::default(),
-        };
         disk.create_dir_all(dir).map_err(ControlError::Write)?;
         let (publish, _) = watch::channel(Arc::new(state));
         Ok(Self { group: Arc::new(Group { disk, clock, path, writing: Mutex::new(()), publish }) })
+    }
+
+    /// The committed state, without taking part. Reads only.
+    ///
+    /// # Errors
+    /// [`ControlError::Unreadable`] or [`ControlError::NotUnderstood`].
+    pub fn read(disk: &dyn Disk, dir: &Path) -> Result<ControlState, ControlError> {
+        let path = dir.join("state");
+        match disk::read_checked(disk, &path).map_err(ControlError::Unreadable)? {
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|source| ControlError::NotUnderstood { path, source }),
+            None => Ok(ControlState::default()),
+        }
     }
 
     /// The state now.

@@ -29,15 +29,15 @@ const FAILURES_MAX: u32 = 2;
 
 /// What the last looks showed.
 #[derive(Debug, Clone)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The run that was looked at; none while no process runs.
-    pub run: Option<u64>,
+    pub(crate) run: Option<u64>,
     /// Whether this run has ever answered a linearizable read.
-    pub was_ready: bool,
+    pub(crate) was_ready: bool,
     /// The linearizable read: the error in words, or success.
-    pub read: Fact<Result<(), String>>,
+    pub(crate) read: Fact<Result<(), String>>,
     /// What the member says about itself.
-    pub status: Fact<MemberStatus>,
+    pub(crate) status: Fact<MemberStatus>,
 }
 
 impl Probe {
@@ -110,6 +110,15 @@ async fn run(mut subject: Subject, publish: watch::Sender<Probe>) {
             changed = subject.node.changed() => if changed.is_err() { return },
             _ = subject.hot.changed() => {}
         }
+    }
+}
+
+/// A single look, for a plan without an agent.
+pub(crate) async fn once(run: Option<&RunRecord>) -> Probe {
+    let Some(run) = run else { return Probe::none("its process does not run") };
+    match connect(run) {
+        Some((_, client)) => look(&client, run, &first_look(run), &mut 0).await,
+        None => first_look(run),
     }
 }
 

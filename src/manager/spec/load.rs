@@ -35,6 +35,26 @@ pub struct Loaded {
 /// # Errors
 /// Everything that is wrong with it. Correct the file and try again.
 pub fn load(path: &Path) -> Result<Loaded, SpecErrors> {
+    let (source, text) = read(path)?;
+    parse_as(path, &source, &text)
+}
+
+/// The agent's state dir that a spec file names, even if the rest of it is wrong: a mistake in the file must not hide a
+/// running cluster.
+///
+/// # Errors
+/// If the file cannot be read, or not even so much can be made out.
+pub fn state_dir(path: &Path) -> Result<PathBuf, SpecErrors> {
+    let (source, text) = read(path)?;
+    let mut report = Report::new(path, &text);
+    let raw = raw::read(&text, &mut report);
+    match build::build(&raw, &source, &mut report) {
+        Some(spec) if !raw.broken => Ok(spec.agent.state_dir),
+        _ => Err(SpecErrors { diagnostics: report.finish() }),
+    }
+}
+
+fn read(path: &Path) -> Result<(PathBuf, String), SpecErrors> {
     let remedy = "name a readable cluster.toml; config/ holds examples".to_owned();
     let refuse = |reason: String| unreadable(path, reason, remedy.clone());
     let source = std::path::absolute(path)
@@ -51,7 +71,7 @@ pub fn load(path: &Path) -> Result<Loaded, SpecErrors> {
         let at = error.utf8_error().valid_up_to();
         refuse(format!("not UTF-8 text: byte {at} is none"))
     })?;
-    parse_as(path, &source, &text)
+    Ok((source, text))
 }
 
 /// Reads the text of a spec that lies, or would lie, at `source`; its relative paths are against that file's folder.

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    classify::{Verdict, classify, exit_text},
+    classify::Verdict,
     policy::{Decision, End, Policy, RestartHistory},
     process::{data_dir_owner, port_owner},
     record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, wall_ms},
@@ -270,33 +270,17 @@ impl Task {
 
     /// Decides what follows from an end.
     async fn on_node_end(&mut self, exit: ExitRecord) {
-        let facts = exit.facts();
-        let row = classify(&facts);
-        let mut text = format!("{}: {}", row.cause, exit_text(&facts));
-        if let Some(owner) = facts.port_refused().and_then(|port| Some((port, port_owner(port)?))) {
-            text = format!("{text}; port {} is held by {}", owner.0, owner.1);
+        let mut seen = EndSeen::of(&exit);
+        let port = exit.facts().port_refused();
+        if let Some(owner) = port.and_then(|port| Some((port, port_owner(port)?))) {
+            seen.text = format!("{}; port {} is held by {}", seen.text, owner.0, owner.1);
         }
-        if exit.stop_forced {
-            text.push_str(" (it did not stop in time and was killed)");
-        }
-        if row.verdict != Verdict::Hold
-            && let Some(words) = facts.tail.last()
-        {
-            text = format!("{text}; last words: {words}");
-        }
-        let seen = EndSeen {
-            run: exit.run,
-            cause: row.cause,
-            text: text.clone(),
-            remedy: row.remedy,
-            tail: exit.tail.clone(),
-            at_ms: exit.ended_at_ms,
-        };
+        let text = seen.text.clone();
         let asked = !self.stop_answers.is_empty() || !self.workshop.guidance.is_wanted(&self.node);
         let (live, phase, then) = if asked {
             (Live::Idle, Phase::Down, String::new())
         } else {
-            self.decide(row.verdict, &exit)
+            self.decide(seen.verdict, &exit)
         };
         self.live = live;
         self.publish.send_modify(|state| {

@@ -19,7 +19,7 @@ const TAIL_LINE_BYTES: usize = 500;
 
 /// The writer. A full disk costs log lines, never the node.
 #[derive(Debug)]
-pub(super) struct RotatingLog<'a> {
+pub(crate) struct RotatingLog<'a> {
     disk: &'a dyn Disk,
     settings: LogFile,
     file: Option<File>,
@@ -39,7 +39,7 @@ impl<'a> RotatingLog<'a> {
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn open(disk: &'a dyn Disk, settings: LogFile) -> io::Result<Self> {
+    pub(crate) fn open(disk: &'a dyn Disk, settings: LogFile) -> io::Result<Self> {
         if let Some(folder) = settings.path.parent() {
             disk.create_dir_all(folder)?;
         }
@@ -60,7 +60,7 @@ impl<'a> RotatingLog<'a> {
     ///
     /// # Errors
     /// The system's; the bytes still count for the remembered lines.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.tail.push(bytes);
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if self.bytes > 0 && self.bytes.saturating_add(len) > self.settings.max_bytes {

@@ -1,8 +1,12 @@
 //! What a keeper tells the rest of the agent about its node.
 
-use crate::generate::Launch;
+use disk::Disk;
 
-use super::{classify::Cause, record::RunRecord};
+use super::{
+    classify::{Cause, Verdict, classify, exit_text},
+    record::{ExitRecord, NodeDir, Record, RunRecord},
+};
+use crate::generate::Launch;
 
 /// A node as its keeper sees it.
 #[derive(Debug, Clone)]
@@ -54,6 +58,8 @@ pub struct EndSeen {
     pub run: u64,
     /// What it is in the table of ends.
     pub cause: Cause,
+    /// What the table says of it.
+    pub verdict: Verdict,
     /// The whole story in one line.
     pub text: String,
     /// What a person may do.
@@ -75,6 +81,56 @@ pub struct NodeEvent {
     pub restarts: u64,
     /// The run whose end this is, if it is one.
     pub ended_run: Option<u64>,
+}
+
+/// What the records say of a node that no keeper keeps. Reads only.
+#[must_use]
+pub fn left_behind(dir: &NodeDir, disk: &dyn Disk) -> NodeState {
+    let exit = dir.exit(disk);
+    let phase = match (dir.run(disk), &exit) {
+        (Record::Absent, _) => Phase::Down,
+        (Record::Unreadable(reason), _) => Phase::Unknown { reason },
+        (Record::Known(run), Record::Known(exit)) if exit.run >= run.run => Phase::Down,
+        (Record::Known(run), _) => match run.process.is_alive() {
+            Ok(true) => Phase::Running(run),
+            Ok(false) => Phase::Down,
+            Err(error) => Phase::Unknown { reason: error.to_string() },
+        },
+    };
+    let last_end = match &exit {
+        Record::Known(exit) => Some(EndSeen::of(exit)),
+        Record::Absent | Record::Unreadable(_) => None,
+    };
+    let held = last_end.as_ref().is_some_and(|end| end.cause == Cause::Removed);
+    let phase = if held && matches!(phase, Phase::Down) { Phase::Held } else { phase };
+    NodeState { phase, restarts: 0, last_end, is_looked_at: true }
+}
+
+impl EndSeen {
+    /// What a record of an end comes to.
+    #[must_use]
+    pub fn of(exit: &ExitRecord) -> Self {
+        let facts = exit.facts();
+        let row = classify(&facts);
+        let mut text = format!("{}: {}", row.cause, exit_text(&facts));
+        if exit.stop_forced {
+            text.push_str(" (it did not stop in time and was killed)");
+        }
+        if row.verdict != Verdict::Hold
+            && let Some(words) = facts.tail.last()
+        {
+            text = format!("{text}; last words: {words}");
+        }
+        Self {
+            run: exit.run,
+            cause: row.cause,
+            verdict: row.verdict,
+            text,
+            remedy: row.remedy,
+            tail: exit.tail.clone(),
+            at_ms: exit.ended_at_ms,
+        }
+    }
 }
 
 impl Phase {

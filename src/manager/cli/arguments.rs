@@ -1,0 +1,272 @@
+//! The commands and their options. docs/cli.md is this help, checked by a test.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Runs etcd clusters on plain hosts from one TOML spec.
+#[derive(Debug, Parser)]
+#[command(name = "etcd-manager", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The command line as clap sees it, for help pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make the cluster what the spec says; starts the agent if none runs
+    Apply(Apply),
+    /// Show what apply would do, and change nothing
+    Plan(Plan),
+    /// Check a spec file, and do nothing else
+    Check(Check),
+    /// Show members, roles and health
+    Status(Status),
+    /// Print the environment a node is started with
+    Env(Env),
+    /// Print the command line that says the same as the environment
+    Flags(Flags),
+    /// Print what a node says
+    Logs(Logs),
+    /// Restart one node, handing leadership over first
+    Restart(Restart),
+    /// Stop nodes gracefully, the leader last; membership and data stay
+    Stop(Stop),
+    /// Start stopped nodes
+    Start(Start),
+    /// Run the agent in the foreground
+    Agent(Agent),
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Forms of an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Form {
+    /// `export NAME='value'`
+    #[default]
+    Shell,
+    /// For `EnvironmentFile=`
+    Systemd,
+    /// One object
+    Json,
+}
+
+/// Which spec, for commands that take it as their argument.
+#[derive(Debug, Args)]
+pub(super) struct SpecArgument {
+    /// The spec [default: cluster.toml]
+    #[arg(value_name = "FILE")]
+    argument: Option<PathBuf>,
+    /// The same, as an option
+    #[arg(short = 'f', long = "file", value_name = "FILE", conflicts_with = "argument")]
+    option: Option<PathBuf>,
+}
+
+/// Which spec, for commands whose argument is something else.
+#[derive(Debug, Args)]
+pub(super) struct SpecOption {
+    /// The spec
+    #[arg(short = 'f', long = "file", value_name = "FILE", default_value = "cluster.toml")]
+    pub(super) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Apply {
+    #[command(flatten)]
+    spec: SpecArgument,
+    /// Show the plan only
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Give up after this long
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+    /// Form of the progress
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    spec: SpecArgument,
+    /// Form of the plan
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    spec: SpecArgument,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    spec: SpecArgument,
+    /// Form of the status; docs/status-json.md describes the JSON
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Env {
+    /// The node
+    pub(super) node: String,
+    /// Form of the environment
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Form,
+    #[command(flatten)]
+    pub(super) spec: SpecOption,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// The node
+    pub(super) node: String,
+    #[command(flatten)]
+    pub(super) spec: SpecOption,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Logs {
+    /// The node
+    pub(super) node: String,
+    /// The spec
+    #[arg(value_name = "FILE", default_value = "cluster.toml")]
+    argument: PathBuf,
+    /// The same, as an option
+    #[arg(long = "file", value_name = "FILE", conflicts_with = "argument")]
+    option: Option<PathBuf>,
+    /// Go on with what it says from now on
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// How many lines to begin with
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub(super) lines: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restart {
+    /// The node
+    pub(super) node: String,
+    /// Give up after this long
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+    /// Form of the progress
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) spec: SpecOption,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Stop {
+    /// The nodes; all if none is named
+    pub(super) nodes: Vec<String>,
+    /// End the agent as well, once the nodes are stopped
+    #[arg(long, conflicts_with = "nodes")]
+    pub(super) agent: bool,
+    /// Give up after this long
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+    /// Form of the progress
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) spec: SpecOption,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// The nodes; all if none is named
+    pub(super) nodes: Vec<String>,
+    /// Give up after this long
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(super) timeout: Duration,
+    /// Form of the progress
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) spec: SpecOption,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Agent {
+    /// Folder of the agent's own state; by default the one that the spec names
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Write the log to this file, rotated by size, instead of standard error
+    #[arg(long, value_name = "FILE")]
+    pub(super) log_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) spec: SpecOption,
+}
+
+impl SpecArgument {
+    fn spec_file(&self) -> PathBuf {
+        let given = self.argument.as_ref().or(self.option.as_ref());
+        given.cloned().unwrap_or_else(|| PathBuf::from("cluster.toml"))
+    }
+}
+
+macro_rules! spec_file {
+    ($($command:ident),*) => {
+        $(impl $command {
+            /// The spec file it names.
+            pub(super) fn spec_file(&self) -> PathBuf {
+                self.spec.spec_file()
+            }
+        })*
+    };
+}
+
+spec_file!(Apply, Plan, Check, Status);
+
+impl Logs {
+    /// The spec file it names.
+    pub(super) fn spec_file(&self) -> &PathBuf {
+        self.option.as_ref().unwrap_or(&self.argument)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_spec_is_an_argument_or_an_option_or_cluster_toml() {
+        let file = |words: &[&str]| match Arguments::try_parse_from(words).unwrap().command {
+            Command::Apply(apply) => apply.spec_file(),
+            Command::Logs(logs) => logs.spec_file().clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(file(&["m", "apply"]), PathBuf::from("cluster.toml"));
+        assert_eq!(file(&["m", "apply", "a.toml"]), PathBuf::from("a.toml"));
+        assert_eq!(file(&["m", "apply", "-f", "a.toml"]), PathBuf::from("a.toml"));
+        assert_eq!(file(&["m", "logs", "n1", "-f"]), PathBuf::from("cluster.toml"));
+        assert_eq!(file(&["m", "logs", "n1", "-f", "a.toml"]), PathBuf::from("a.toml"));
+        assert_eq!(file(&["m", "logs", "n1", "--file", "a.toml"]), PathBuf::from("a.toml"));
+        assert!(Arguments::try_parse_from(["m", "apply", "a", "-f", "b"]).is_err());
+    }
+}

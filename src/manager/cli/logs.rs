@@ -1,0 +1,139 @@
+//! `logs NODE [-f]`: the end of a node's log file, and what is added to it. No agent is needed.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::Duration,
+};
+
+use super::{
+    arguments::Logs,
+    generated,
+    outcome::{Failure, Outcome},
+    screen::Screen,
+};
+use crate::{report, spec};
+
+/// Pause between two looks for more.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Bytes read at once, and at most looked back for the first lines.
+const CHUNK_BYTES: usize = 64 * 1024;
+const LOOK_BACK_BYTES: u64 = 16 * 1024 * 1024;
+
+pub(super) async fn logs(logs: &Logs, screen: &mut Screen) -> Result<Outcome, Failure> {
+    let spec = spec::load(logs.spec_file())?.spec;
+    generated::node(&spec, &logs.node)?;
+    let path = report::log_path(&spec, &logs.node);
+    let mut file = match File::open(&path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && logs.follow => None,
+        Err(error) => return Err(Failure::failed(format!("{}: {error}", path.display()))),
+    };
+    if let Some(file) = &mut file {
+        let start = start_of_last_lines(file, logs.lines)?;
+        file.seek(SeekFrom::Start(start))?;
+        if !copy_rest(file, screen)? {
+            return Ok(Outcome::Done);
+        }
+    }
+    while logs.follow {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        if let Some(file) = &mut file
+            && !copy_rest(file, screen)?
+        {
+            break;
+        }
+        // Rotated away: what was added before that has just been copied.
+        if file.as_ref().is_none_or(|file| is_replaced(file, &path)) {
+            file = OpenOptions::new().read(true).open(&path).ok().or(file);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// False if nobody reads our output any more.
+fn copy_rest(file: &mut File, screen: &mut Screen) -> io::Result<bool> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let count = file.read(&mut chunk)?;
+        if count == 0 {
+            return Ok(true);
+        }
+        if !screen.copy(&chunk[..count]) {
+            return Ok(false);
+        }
+    }
+}
+
+fn is_replaced(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => open.ino() != named.ino() || open.dev() != named.dev(),
+        _ => false,
+    }
+}
+
+/// Where the last `lines` lines begin.
+fn start_of_last_lines(file: &mut File, lines: usize) -> io::Result<u64> {
+    let end = file.metadata()?.len();
+    let oldest = end.saturating_sub(LOOK_BACK_BYTES);
+    let mut at = end;
+    let mut left = lines;
+    let mut is_end = true;
+    while at > oldest {
+        let start = at.saturating_sub(CHUNK_BYTES as u64).max(oldest);
+        let mut chunk = vec![0; usize::try_from(at - start).unwrap_or(CHUNK_BYTES)];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut chunk)?;
+        for (offset, byte) in chunk.iter().enumerate().rev() {
+            if *byte == b'\n' && !std::mem::take(&mut is_end) {
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return Ok(start + u64::try_from(offset).unwrap_or(0) + 1);
+                }
+            }
+            is_end = false;
+        }
+        at = start;
+    }
+    Ok(if lines == 0 { end } else { oldest })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn last(content: &str, lines: usize) -> String {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+        let start = start_of_last_lines(&mut file, lines).unwrap();
+        file.seek(SeekFrom::Start(start)).unwrap();
+        let mut rest = String::new();
+        file.read_to_string(&mut rest).unwrap();
+        rest
+    }
+
+    #[test]
+    fn the_last_lines_are_found_with_and_without_an_end_of_line() {
+        assert_eq!(last("a\nb\nc\n", 2), "b\nc\n");
+        assert_eq!(last("a\nb\nc", 2), "b\nc");
+        assert_eq!(last("a\nb\n", 9), "a\nb\n");
+        assert_eq!(last("", 5), "");
+        assert_eq!(last("a\nb\n", 0), "");
+    }
+
+    #[test]
+    fn lines_are_counted_across_chunks() {
+        let line = "x".repeat(CHUNK_BYTES - 3);
+        let content = format!("{line}\n{line}\nlast\n");
+        assert_eq!(last(&content, 1), "last\n");
+        assert_eq!(last(&content, 2), format!("{line}\nlast\n"));
+        assert_eq!(last(&content, 3), content);
+    }
+}

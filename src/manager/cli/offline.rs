@@ -1,0 +1,49 @@
+//! What can be told without an agent: the plan from the records on disk, and the recorded lineage.
+//! Reads only.
+
+use std::{collections::BTreeMap, path::Path};
+
+use disk::Disk;
+
+use super::{
+    Environment,
+    outcome::{Failure, UNREADABLE},
+};
+use crate::{
+    agent::planner::plan_checked,
+    control::{Control, state::ControlState},
+    observe::{self, Sources, probe},
+    plan::{AgentState, Goal, Plan},
+    spec::ClusterSpec,
+    supervise::{record::NodeDir, state::left_behind},
+};
+
+/// The committed control state; fresh only if there is certainly none (R13).
+pub(super) fn state(disk: &dyn Disk, state_dir: &Path) -> Result<ControlState, Failure> {
+    Control::read(disk, &state_dir.join("control"))
+        .map_err(|error| Failure::new(UNREADABLE, base::ErrorChain(&error).to_string()))
+}
+
+/// What apply would do, starting the agent first.
+pub(super) async fn plan(spec: &ClusterSpec, environment: &Environment) -> Result<Plan, Failure> {
+    let disk = &*environment.disk;
+    let state_dir = &spec.agent.state_dir;
+    let state = state(disk, state_dir)?;
+    let mut nodes = BTreeMap::new();
+    for name in spec.nodes.iter().map(|node| &node.name).chain(state.nodes.keys()) {
+        let process = left_behind(&NodeDir::of(state_dir, name), disk);
+        let probe = probe::once(process.phase.running()).await;
+        nodes.insert(name.clone(), (process, probe));
+    }
+    let sources = Sources {
+        agent: AgentState::Absent,
+        manager: &environment.manager,
+        disk,
+        state: &state,
+        nodes,
+    };
+    let observation = observe::observe_from(&sources, spec).await;
+    let mut history = observe::history(&state);
+    history.stopped.clear();
+    Ok(plan_checked(&Goal::Converge, spec, &observation, &history))
+}

@@ -1,0 +1,160 @@
+//! The commands that ask the agent for something.
+
+use std::path::Path;
+
+use wire::agentpb::{
+    ApplyRequest, PlanRequest, RestartRequest, ShutdownRequest, StartRequest, StatusRequest,
+    StopRequest,
+};
+
+use super::{
+    Environment,
+    arguments::{Apply, Output, Restart, Start, Status, Stop},
+    connect, offline,
+    outcome::{Failure, Outcome},
+    progress,
+    screen::Screen,
+};
+use crate::{
+    plan::{NoteKind, render},
+    report::{StatusReport, table},
+    spec::{self, Loaded},
+};
+
+/// Reads the spec and says what is doubtful in it.
+fn load(file: &Path, screen: &mut Screen) -> Result<Loaded, Failure> {
+    let loaded = spec::load(file)?;
+    for warning in &loaded.warnings {
+        screen.error(&warning.to_string());
+    }
+    Ok(loaded)
+}
+
+fn source(loaded: &Loaded) -> String {
+    loaded.spec.source.to_string_lossy().into_owned()
+}
+
+fn millis(timeout: std::time::Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) async fn apply(
+    apply: &Apply,
+    environment: &Environment,
+    screen: &mut Screen,
+) -> Result<Outcome, Failure> {
+    let loaded = load(&apply.spec_file(), screen)?;
+    let mut agent = connect::ensure(&loaded.spec, environment).await?;
+    let request = ApplyRequest {
+        source: source(&loaded),
+        text: loaded.text,
+        timeout_ms: millis(apply.timeout),
+    };
+    let lines = agent.apply(request).await?.into_inner();
+    progress::follow(lines, apply.output, screen).await
+}
+
+pub(super) async fn plan(
+    file: &Path,
+    output: Output,
+    environment: &Environment,
+    screen: &mut Screen,
+) -> Result<Outcome, Failure> {
+    let loaded = load(file, screen)?;
+    let (text, json, refused) = match connect::find(&loaded.spec.agent.state_dir).await {
+        Some(mut agent) => {
+            let request = PlanRequest { source: source(&loaded), text: loaded.text };
+            let plan = agent.plan(request).await?.into_inner();
+            (plan.text, plan.json, !plan.refused.is_empty())
+        }
+        None => {
+            let plan = offline::plan(&loaded.spec, environment).await?;
+            (render::text(&plan), render::json(&plan), plan.has(NoteKind::Refused))
+        }
+    };
+    let shown = if output == Output::Json { json } else { text };
+    screen.line(shown.trim_end());
+    let refusal = wire::agentpb::progress::Outcome::Refused;
+    Ok(if refused { Outcome::Verdict(refusal) } else { Outcome::Done })
+}
+
+pub(super) fn check(file: &Path, screen: &mut Screen) -> Result<Outcome, Failure> {
+    let loaded = load(file, screen)?;
+    let nodes = loaded.spec.nodes.len();
+    screen.line(&format!("{}: cluster {:?}, {nodes} nodes", file.display(), loaded.spec.name));
+    Ok(Outcome::Done)
+}
+
+pub(super) async fn status(
+    status: &Status,
+    _environment: &Environment,
+    screen: &mut Screen,
+) -> Result<Outcome, Failure> {
+    // Only to find the agent: a spec with a mistake in it must not hide the cluster.
+    let state_dir = spec::state_dir(&status.spec_file())?;
+    let mut agent = connect::expect(&state_dir).await?;
+    let answer = agent.status(StatusRequest {}).await?.into_inner();
+    let report: StatusReport = serde_json::from_str(&answer.json)
+        .map_err(|error| Failure::failed(format!("the agent's status is not understood: {error}")))?;
+    match status.output {
+        Output::Text => screen.print(&table(&report)),
+        Output::Json => {
+            let pretty = serde_json::to_string_pretty(&report);
+            screen.line(&pretty.map_err(|error| Failure::failed(error.to_string()))?);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) async fn restart(
+    restart: &Restart,
+    environment: &Environment,
+    screen: &mut Screen,
+) -> Result<Outcome, Failure> {
+    let loaded = load(&restart.spec.file, screen)?;
+    let mut agent = connect::ensure(&loaded.spec, environment).await?;
+    let request =
+        RestartRequest { node: restart.node.clone(), timeout_ms: millis(restart.timeout) };
+    let lines = agent.restart(request).await?.into_inner();
+    progress::follow(lines, restart.output, screen).await
+}
+
+pub(super) async fn start(
+    start: &Start,
+    environment: &Environment,
+    screen: &mut Screen,
+) -> Result<Outcome, Failure> {
+    let loaded = load(&start.spec.file, screen)?;
+    let mut agent = connect::ensure(&loaded.spec, environment).await?;
+    let request = StartRequest { nodes: start.nodes.clone(), timeout_ms: millis(start.timeout) };
+    let lines = agent.start(request).await?.into_inner();
+    progress::follow(lines, start.output, screen).await
+}
+
+/// Stops nodes; where nothing was ever started there is nothing to do.
+pub(super) async fn stop(
+    stop: &Stop,
+    environment: &Environment,
+    screen: &mut Screen,
+) -> Result<Outcome, Failure> {
+    let loaded = load(&stop.spec.file, screen)?;
+    let state_dir = &loaded.spec.agent.state_dir;
+    let found = connect::find(state_dir).await;
+    if found.is_none() && offline::state(&*environment.disk, state_dir)?.spec.is_none() {
+        screen.line("nothing runs: this spec was never applied");
+        return Ok(Outcome::Done);
+    }
+    // An agent that was killed has left nodes behind; only an agent stops them.
+    let mut agent = match found {
+        Some(agent) => agent,
+        None => connect::ensure(&loaded.spec, environment).await?,
+    };
+    let request = StopRequest { nodes: stop.nodes.clone(), timeout_ms: millis(stop.timeout) };
+    let lines = agent.stop(request).await?.into_inner();
+    let outcome = progress::follow(lines, stop.output, screen).await?;
+    if stop.agent && outcome.code() == 0 {
+        agent.shutdown(ShutdownRequest {}).await?;
+        connect::await_gone(state_dir).await?;
+    }
+    Ok(outcome)
+}

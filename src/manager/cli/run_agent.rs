@@ -1,0 +1,87 @@
+//! `agent`: the agent in the foreground, with its log set up.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base::ErrorChain;
+use disk::RealDisk;
+use parking_lot::Mutex;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{
+    Environment,
+    arguments::Agent,
+    outcome::{FAILED, Failure, Outcome, TAKEN, UNREADABLE},
+};
+use crate::{
+    agent::{self, AgentError, AgentOptions},
+    spec,
+    supervise::{RotatingLog, record::LogFile},
+};
+
+/// Size of the agent's own log file before it is rotated, and how many are kept.
+const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+const LOGS_KEPT: u32 = 3;
+
+pub(super) async fn run(agent: &Agent, environment: &Environment) -> Result<Outcome, Failure> {
+    let state_dir = match &agent.state_dir {
+        Some(dir) => dir.clone(),
+        None => spec::state_dir(&agent.spec.file)?,
+    };
+    let state_dir: PathBuf = std::path::absolute(state_dir)?;
+    log_to(agent.log_file.as_deref())?;
+    let options = AgentOptions {
+        manager: environment.manager.clone(),
+        state_dir,
+        disk: environment.disk.clone(),
+        clock: environment.clock.clone(),
+    };
+    agent::run(options).await.map_err(|error| {
+        let code = match &error {
+            AgentError::Taken(_) => TAKEN,
+            AgentError::Control(_) => UNREADABLE,
+            AgentError::StateDir { .. } | AgentError::Socket { .. } => FAILED,
+        };
+        Failure::new(code, ErrorChain(&error).to_string())
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn log_to(file: Option<&Path>) -> Result<(), Failure> {
+    let builder = tracing_subscriber::fmt().with_target(false).with_max_level(tracing::Level::INFO);
+    let Some(path) = file else {
+        builder.with_writer(io::stderr).init();
+        return Ok(());
+    };
+    let path = std::path::absolute(path)?;
+    let settings = LogFile { path, max_bytes: LOG_BYTES_MAX, keep: LOGS_KEPT };
+    let log = RotatingLog::open(&RealDisk, settings)?;
+    builder.with_ansi(false).with_writer(Shared(Arc::new(Mutex::new(log)))).init();
+    Ok(())
+}
+
+/// The log file, for many writers.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<RotatingLog<'static>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().append(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Shared {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self.clone()
+    }
+}
