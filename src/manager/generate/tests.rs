@@ -113,3 +113,27 @@ fn a_shell_reads_back_what_was_written() {
         all
     );
 }
+
+/// The member ids that the three machines of the example have had since their bootstrap by hand, and ids that real etcd
+/// 3.4.23 and 3.5.1 gave a single node.
+#[test]
+fn ids_are_those_that_etcd_gives() {
+    let spec = three_hosts();
+    let lineage = record(&spec);
+    for (name, id) in [
+        ("etcd_conf1", 0xaf43_36fe_651e_754e),
+        ("etcd_conf2", 0x7ce1_cd4d_2c6d_df70),
+        ("etcd_conf3", 0xe620_1654_532e_3b82),
+    ] {
+        let (_, member) = lineage.bootstrap_member(name).expect("a recorded node");
+        assert_eq!(member.get(), id, "{name}: {member}");
+    }
+    let single = Lineage {
+        token: "byhand".to_owned(),
+        initial_cluster: vec![("n1".to_owned(), vec!["http://127.0.0.1:42380".to_owned()])],
+        ..lineage
+    };
+    let (cluster, member) = single.bootstrap_member("n1").expect("a recorded node");
+    assert_eq!((cluster.get(), member.get()), (0xd231_3214_7ebd_e832, 0xfb03_ee3d_84d0_11b9));
+    assert_eq!(single.bootstrap_member("n2"), None);
+}

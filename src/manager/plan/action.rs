@@ -113,6 +113,9 @@ impl fmt::Display for Tolerance {
             _ => tolerance.to_string(),
         };
         let Self { before, during, after, full } = *self;
+        if before < 0 && during < 0 && after < 0 {
+            return write!(f, "no quorum");
+        }
         write!(f, "{} -> {} -> {} of {full}", shown(before), shown(during), shown(after))
     }
 }

@@ -136,6 +136,13 @@ fn stopped(node: &NodeSpec) -> Note {
 /// What is in the way of nodes, save those that are only starting: they are waited for.
 fn notes(survey: &Survey<'_>, world: &mut World) {
     let starting = Outcome::Wait(Pending::Starting);
-    let said = survey.with(|outcome| outcome != starting);
-    world.notes.extend(said.into_iter().filter_map(|node| survey.note(node)));
+    let said = survey.with(|outcome| outcome != starting).into_iter();
+    let refused: Vec<Option<String>> = world
+        .notes
+        .iter()
+        .filter(|note| note.kind == NoteKind::Refused)
+        .map(|note| note.node.clone())
+        .collect();
+    let rest = said.filter(|node| !refused.contains(&Some(node.name.clone())));
+    world.notes.extend(rest.filter_map(|node| survey.note(node)));
 }

@@ -17,7 +17,7 @@ macro_rules! kind {
         pub(crate) enum $name { $($(#[$about])* $variant),* }
 
         impl $name {
-            /// Every kind: for rows that do not care, and for the test of all combinations.
+            /// Every kind: for rows that do not care.
             pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
         }
     };
@@ -37,28 +37,27 @@ kind!(
     }
 );
 
-kind!(
-    /// The process.
-    Run {
-        Unknown,
-        /// Something that is not ours holds its place.
-        Foreign,
-        /// It left because the cluster removed it.
-        Removed,
-        /// It runs and was not ready yet.
-        Starting,
-        /// It runs with what the spec wants.
-        Current,
-        /// It runs with something else.
-        Changed,
-        /// It does not run, or its supervisor would start it with something else than the spec wants.
-        Stopped,
-        /// Its supervisor will start it again.
-        Pausing,
-        /// Its supervisor gave up.
-        Looping,
-    }
-);
+/// The process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Run {
+    Unknown,
+    /// Something that is not ours holds its place.
+    Foreign,
+    /// It left because the cluster removed it.
+    Removed,
+    /// It runs and was not ready yet.
+    Starting,
+    /// It runs with what the spec wants.
+    Current,
+    /// It runs with something else.
+    Changed,
+    /// It does not run, or its supervisor would start it with something else than the spec wants.
+    Stopped,
+    /// Its supervisor will start it again.
+    Pausing,
+    /// Its supervisor gave up.
+    Looping,
+}
 
 kind!(
     /// The data directory.

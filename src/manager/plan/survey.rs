@@ -158,7 +158,7 @@ impl<'a> Survey<'a> {
         let applied = |name: &str| self.status(name).map(|status| status.applied);
         let position = |name: &str| self.spec.nodes.iter().position(|node| node.name == name);
         candidates
-            .filter(|name| self.status(name).is_some_and(|status| status.role != Role::Learner))
+            .filter(|name| self.status(name).is_none_or(|status| status.role != Role::Learner))
             .max_by_key(|name| (applied(name), std::cmp::Reverse(position(name))))
     }
 }

@@ -1,1 +1,6 @@
-//! Plans by table and by story.
+//! Plans: the start table by enumeration, and stories of a cluster as plans kept for review.
+
+mod random;
+mod stories;
+mod totality;
+mod verbs;

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use super::{
     action::Action,
     converge,
-    kinds::Run,
+    kinds::{Dir, Record, Run},
     membership,
     note::{Note, NoteKind, Rule},
     observation::{Fact, Process},
     restart,
     survey::Survey,
-    table::Outcome,
+    table::{Obstacle, Outcome, Pending},
+    texts,
     world::World,
 };
 use crate::spec::NodeSpec;
@@ -70,7 +71,7 @@ pub(super) fn start(survey: &Survey<'_>, names: &BTreeSet<String>) -> World {
                 let remedy = "`etcd-manager plan` shows what differs";
                 world.notes.push(about(&node.name, NoteKind::Drift, text, remedy));
             }
-            Some(Outcome::Wait(super::table::Pending::Starting)) => {}
+            Some(Outcome::Wait(Pending::Starting)) => {}
             _ => world.notes.extend(survey.note(node)),
         }
     }
@@ -101,8 +102,8 @@ pub(super) fn restart(survey: &Survey<'_>, name: &str, pid: Option<u32>) -> Worl
     }
     let mut world = survey.world();
     world.notes.extend(membership::check_node(node, survey.observation, survey.history));
-    if let Some(Outcome::Block(_)) = survey.outcome(name) {
-        world.notes.extend(survey.note(node));
+    if let Some(note) = might_not_return(survey, node) {
+        world.notes.push(note);
     } else {
         let changes = survey.changes(name);
         restart::one(survey, &mut world, node, (changes, "the operator asked for it".to_owned()));
@@ -114,8 +115,27 @@ const AWAITED: &str = "a started node counts once it answers a linearizable read
 
 /// A crash loop is over when the operator says so, if nothing else is in the way.
 fn may_try_again(survey: &Survey<'_>, node: &NodeSpec, outcome: Outcome) -> bool {
-    outcome == Outcome::Block(super::table::Obstacle::CrashLoop)
+    outcome == Outcome::Block(Obstacle::CrashLoop)
         && membership::check_node(node, survey.observation, survey.history).is_empty()
+}
+
+/// A process is only stopped for a restart if it may be started again after it (R14).
+fn might_not_return(survey: &Survey<'_>, node: &NodeSpec) -> Option<Note> {
+    let seen = survey.seen(&node.name);
+    let kinds = survey.kinds(&node.name)?;
+    let waits = |why| Some(texts::pending(why, node, seen));
+    let blocked = |why| Some(texts::obstacle(why, node, seen, survey.history));
+    match (survey.outcome(&node.name)?, kinds.record, kinds.dir) {
+        (Outcome::Block(why), _, _) => blocked(why),
+        (_, Record::Unknown, _) => waits(Pending::RecordUnknown),
+        (_, Record::Absent, _) => blocked(Obstacle::NoRecord),
+        (_, _, Dir::Unknown) => waits(Pending::DirUnknown),
+        (_, _, Dir::Damaged) => blocked(Obstacle::Damaged),
+        (_, _, Dir::Other) => blocked(Obstacle::OtherDir),
+        (_, _, Dir::Foreign) => blocked(Obstacle::ForeignDir),
+        (_, Record::Formed, Dir::Empty) | (_, _, Dir::Lost) => blocked(Obstacle::DirGone),
+        (_, Record::Prepared, Dir::Empty) | (_, _, Dir::Own) => None,
+    }
 }
 
 fn unborn(node: &NodeSpec) -> Note {

@@ -85,6 +85,25 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// For a remedy: `give …`.
+    pub(super) fn wanted(self) -> String {
+        match self {
+            Self::Text => "a string, in quotes".to_owned(),
+            Self::Path => "a path, in quotes".to_owned(),
+            Self::Port => "an integer from 1 to 65535".to_owned(),
+            Self::Whole { min, max, unit } => {
+                format!("a number of {unit}: an integer from {min} to {max}")
+            }
+            Self::Switch => "true or false".to_owned(),
+            Self::Duration => "a duration in quotes, such as \"1m30s\"".to_owned(),
+            Self::Urls => "a URL in quotes, or an array of them".to_owned(),
+            Self::Flags => "a table of etcd flags: { snapshot-count = 10000 }".to_owned(),
+            Self::Environment => "a table of variables: { GOGC = \"50\" }".to_owned(),
+        }
+    }
+}
+
 /// One key.
 #[derive(Debug)]
 pub(super) struct Key {

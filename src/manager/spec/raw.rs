@@ -116,6 +116,8 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> RawSpec {
             Some(table) => {
                 if let Some(section) = read_section(table, value, report) {
                     spec.sections.insert(table, section);
+                } else {
+                    spec.broken = true;
                 }
             }
         }
@@ -139,6 +141,10 @@ fn unknown_table(name: &Spanned<std::borrow::Cow<'_, str>>, report: &mut Report<
 
 fn read_nodes(value: &Spanned<DeValue<'_>>, spec: &mut RawSpec, report: &mut Report<'_>) {
     let Some(items) = value.get_ref().as_array() else {
+        // After a syntax error this may be what is left of a header.
+        if spec.broken {
+            return;
+        }
         let found = format!("`node` is {}", describe(value.get_ref()));
         let remedy = "give each node a `[[node]]` header, with double brackets";
         report.error(Code::WrongType, &value.span(), found, remedy);
@@ -177,10 +183,11 @@ fn read_section(
 fn unknown_key(table: Table, name: &Spanned<std::borrow::Cow<'_, str>>, report: &mut Report<'_>) {
     let given = name.get_ref();
     let near = nearest(given, table.keys().map(|key| key.name));
-    let elsewhere = super::keys::KEYS.iter().find(|key| key.name == given);
+    let dashed = given.replace('_', "-");
+    let elsewhere = super::keys::KEYS.iter().find(|key| key.name == dashed && near.is_none());
     let flag = super::flags::is_known(given) && table.keys().any(|key| key.kind == Kind::Flags);
     let remedy = match (elsewhere, near) {
-        (Some(key), _) => format!("`{given}` belongs under {}", key.table.header()),
+        (Some(key), _) => format!("`{dashed}` belongs under {}", key.table.header()),
         (None, _) if flag => {
             let name = table.name();
             format!("`{given}` is a flag of etcd: put it under [{name}.flags]")
@@ -225,7 +232,7 @@ fn read_value(
             Some(Value::Pairs(read_pairs(entries, scalar, report)))
         }
         (kind, other) => {
-            wrong_type(key.name, &kind.describe(), other, &span, report);
+            wrong_type(key.name, &kind.wanted(), other, &span, report);
             None
         }
     };
@@ -240,7 +247,7 @@ fn wrong_type(
     report: &mut Report<'_>,
 ) {
     let reason = format!("`{name}` is {}", describe(found));
-    report.error(Code::WrongType, span, reason, format!("give a {wanted}"));
+    report.error(Code::WrongType, span, reason, format!("give {wanted}"));
 }
 
 fn whole(
@@ -257,7 +264,7 @@ fn whole(
         return Some(Value::Whole(number));
     }
     let reason = format!("`{}` is out of its range", key.name);
-    let remedy = format!("give a {}", key.kind.describe());
+    let remedy = format!("give {}", key.kind.wanted());
     report.error(Code::OutOfRange, &value.span(), reason, remedy);
     None
 }
@@ -291,7 +298,7 @@ fn read_url(
 ) -> Option<Spot<String>> {
     let span = item.span();
     let DeValue::String(text) = item.get_ref() else {
-        wrong_type(key.name, &key.kind.describe(), item.get_ref(), &span, report);
+        wrong_type(key.name, &key.kind.wanted(), item.get_ref(), &span, report);
         return None;
     };
     printable(key.name, text, &span, report).map(|text| Spot::new(text, span))
@@ -318,12 +325,12 @@ fn read_pairs(entries: &DeTable<'_>, scalar: Scalar, report: &mut Report<'_>) ->
 }
 
 fn flag_text(value: &DeValue<'_>) -> Result<String, &'static str> {
-    const WANTED: &str = "string, integer, boolean or array of strings";
+    const WANTED: &str = "a string, an integer, a boolean or an array of strings";
     match value {
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map(|number| number.to_string())
-            .map_err(|_too_large| "64-bit integer"),
+            .map_err(|_too_large| "an integer of 64 bits"),
         DeValue::Boolean(on) => Ok(on.to_string()),
         DeValue::Array(items) => {
             let texts: Option<Vec<&str>> =
@@ -335,7 +342,7 @@ fn flag_text(value: &DeValue<'_>) -> Result<String, &'static str> {
 }
 
 fn variable_text(value: &DeValue<'_>) -> Result<String, &'static str> {
-    value.as_str().map(ToOwned::to_owned).ok_or("string")
+    value.as_str().map(ToOwned::to_owned).ok_or("a string, in quotes")
 }
 
 /// Text without control characters: they would break URLs, paths, environment files and log lines.

@@ -1,0 +1,130 @@
+//! Every combination of facts has exactly one outcome.
+
+use crate::plan::{
+    kinds::{Dir, Kinds, Listed, Record, Run, Vital},
+    table::{self, Outcome, ROWS},
+};
+
+const RUNS: [Run; 9] = [
+    Run::Unknown,
+    Run::Foreign,
+    Run::Removed,
+    Run::Starting,
+    Run::Current,
+    Run::Changed,
+    Run::Stopped,
+    Run::Pausing,
+    Run::Looping,
+];
+
+fn all() -> Vec<Kinds> {
+    let mut all = Vec::new();
+    for record in Record::ALL {
+        for run in RUNS {
+            for dir in Dir::ALL {
+                for listed in Listed::ALL {
+                    for vital in Vital::ALL {
+                        let (record, dir) = (*record, *dir);
+                        let (listed, vital) = (*listed, *vital);
+                        all.push(Kinds { record, run, dir, listed, vital });
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+fn alive(run: Run) -> bool {
+    match run {
+        Run::Starting | Run::Current | Run::Changed => true,
+        Run::Unknown | Run::Foreign | Run::Removed | Run::Stopped | Run::Pausing | Run::Looping => {
+            false
+        }
+    }
+}
+
+#[test]
+fn exactly_one_row_matches_every_combination() {
+    assert_eq!(all().len(), 4 * 9 * 7 * 4 * 3);
+    for kinds in all() {
+        let rows: Vec<_> = ROWS.iter().filter(|row| row.matches(kinds)).collect();
+        assert_eq!(rows.len(), 1, "{kinds:?}: {rows:#?}");
+    }
+}
+
+#[test]
+fn every_row_is_needed() {
+    for row in ROWS {
+        assert!(all().iter().any(|kinds| row.matches(*kinds)), "{row:?}");
+    }
+}
+
+/// R2: `new` only for a node that never had data, under a prepared or no record, and never beside a cluster that lists
+/// it as started.
+#[test]
+fn new_needs_a_readable_record_that_was_not_sealed_and_a_known_empty_dir() {
+    for kinds in all() {
+        if [Outcome::StartNew, Outcome::Fresh].contains(&table::outcome(kinds)) {
+            assert_eq!(kinds.run, Run::Stopped, "{kinds:?}");
+            assert_eq!(kinds.dir, Dir::Empty, "{kinds:?}");
+            assert!([Record::Absent, Record::Prepared].contains(&kinds.record), "{kinds:?}");
+            assert!(![Listed::In, Listed::Out].contains(&kinds.listed), "{kinds:?}");
+        }
+    }
+}
+
+/// R13, R14: an unreadable record neither starts nor stops anything.
+#[test]
+fn an_unreadable_record_only_keeps_or_waits() {
+    for kinds in all().into_iter().filter(|kinds| kinds.record == Record::Unknown) {
+        let outcome = table::outcome(kinds);
+        assert!(
+            matches!(outcome, Outcome::Keep | Outcome::Wait(_) | Outcome::Block(_)),
+            "{kinds:?}: {outcome:?}"
+        );
+    }
+}
+
+/// R3, R17: what is not certainly its own data is never started, lost disks not at all.
+#[test]
+fn only_its_own_data_is_ever_started() {
+    for kinds in all() {
+        let outcome = table::outcome(kinds);
+        if outcome == Outcome::StartOwn {
+            assert_eq!(kinds.dir, Dir::Own, "{kinds:?}");
+        }
+        if outcome == Outcome::StartJoin {
+            assert_eq!((kinds.dir, kinds.listed), (Dir::Empty, Listed::Unstarted), "{kinds:?}");
+        }
+        if [Dir::Lost, Dir::Other, Dir::Foreign, Dir::Damaged, Dir::Unknown].contains(&kinds.dir) {
+            let waits = matches!(outcome, Outcome::Keep | Outcome::Wait(_) | Outcome::Block(_));
+            assert!(waits, "{kinds:?}: {outcome:?}");
+        }
+    }
+}
+
+/// R5: a removed member does not come back by itself.
+#[test]
+fn a_member_that_a_quorum_does_not_list_is_never_started_or_restarted() {
+    for kinds in all().into_iter().filter(|kinds| kinds.listed == Listed::Out) {
+        let outcome = table::outcome(kinds);
+        assert!(matches!(outcome, Outcome::Wait(_) | Outcome::Block(_)), "{kinds:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn only_what_runs_is_kept_or_restarted() {
+    for kinds in all() {
+        match table::outcome(kinds) {
+            Outcome::Keep => {
+                assert_eq!((kinds.run, kinds.vital), (Run::Current, Vital::Healthy), "{kinds:?}");
+            }
+            Outcome::Restart => assert_eq!(kinds.run, Run::Changed, "{kinds:?}"),
+            Outcome::StartOwn | Outcome::StartNew | Outcome::StartJoin | Outcome::Fresh => {
+                assert!(!alive(kinds.run), "{kinds:?}");
+            }
+            Outcome::Wait(_) | Outcome::Block(_) => {}
+        }
+    }
+}
