@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::{
     Binary, Code, Severity, diagnostic::Diagnostic, keys::Table, load, parse, reference::reference,
+    state_dir,
 };
 use crate::expect::same_as_kept;
 
