@@ -40,10 +40,8 @@ pub struct Config {
     pub listen: Listen,
     /// `--max-wals`: log files kept; 0 keeps all.
     pub max_wals: usize,
-    /// `--pre-vote`.
-    pub pre_vote: bool,
-    /// `--initial-election-tick-advance`.
-    pub fast_first_election: bool,
+    /// How leaders are elected.
+    pub election: Election,
     /// `--experimental-initial-corrupt-check`.
     pub initial_corrupt_check: bool,
     /// `--experimental-bootstrap-defrag-threshold-megabytes`; zero is off.
@@ -52,6 +50,15 @@ pub struct Config {
     pub sync: bool,
     /// Where and what to log.
     pub log: LogConfig,
+}
+
+/// How leaders are elected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Election {
+    /// `--pre-vote`.
+    pub pre_vote: bool,
+    /// `--initial-election-tick-advance`.
+    pub fast_first: bool,
 }
 
 /// The listeners, as URLs.
@@ -65,8 +72,6 @@ pub struct Listen {
     pub metrics: Vec<String>,
     /// `--socket-reuse-port`.
     pub reuse_port: bool,
-    /// `--socket-reuse-address`.
-    pub reuse_address: bool,
 }
 
 /// `--log-level` and `--log-outputs`.
@@ -175,7 +180,6 @@ impl Config {
             client: given.urls("listen-client-urls"),
             metrics: given.urls("listen-metrics-urls"),
             reuse_port: given.switch("socket-reuse-port"),
-            reuse_address: given.switch("socket-reuse-address"),
         };
         urls::check(given, &listen)?;
         cluster::check_one_source(given)?;
@@ -197,8 +201,10 @@ impl Config {
             wal_dir,
             listen,
             max_wals: size(given.unsigned("max-wals")),
-            pre_vote: given.switch("pre-vote"),
-            fast_first_election: given.switch("initial-election-tick-advance"),
+            election: Election {
+                pre_vote: given.switch("pre-vote"),
+                fast_first: given.switch("initial-election-tick-advance"),
+            },
             initial_corrupt_check: given.switch("experimental-initial-corrupt-check"),
             defrag_threshold_bytes: megabytes.saturating_mul(1024 * 1024),
             sync: !given.switch("unsafe-no-fsync"),
@@ -268,7 +274,8 @@ fn timing(given: &Given) -> Result<(Duration, Duration), Refusal> {
 
 fn auto_compaction(given: &Given) -> Result<AutoCompaction, Refusal> {
     let text = given.text("auto-compaction-retention");
-    let retention = flags::parse_retention(text).expect("the value was checked");
+    let retention =
+        flags::parse_retention(text).map_err(|error| Refusal::invalid(error.to_string()))?;
     let by_revision = given.text("auto-compaction-mode") == "revision";
     match (retention, by_revision) {
         (Ok(0), _) => Ok(AutoCompaction::Off),

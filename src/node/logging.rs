@@ -28,6 +28,7 @@ pub enum LoggingError {
     Open {
         /// Which.
         path: PathBuf,
+        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -51,7 +52,10 @@ pub fn init(config: &LogConfig, clock: Arc<dyn Clock>) -> Result<(), LoggingErro
         .with_default(libraries)
         .with_targets(ours.into_iter().map(|target| (target, level)));
     let layer = Lines { outputs: Mutex::new(outputs), clock };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(LoggingError::Taken)
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init()
+        .map_err(LoggingError::Taken)
 }
 
 fn level(name: &str) -> LevelFilter {

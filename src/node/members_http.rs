@@ -19,7 +19,7 @@ const CLUSTER_ID: HeaderName = HeaderName::from_static("x-etcd-cluster-id");
 const JSON: &str = "application/json";
 
 /// The routes, to be merged with those of raft's traffic.
-pub fn router(server: &Arc<Server>) -> Router {
+pub(crate) fn router(server: &Arc<Server>) -> Router {
     Router::new()
         .route("/members", any(members))
         .route("/version", any(version))
@@ -28,16 +28,15 @@ pub fn router(server: &Arc<Server>) -> Router {
         .with_state(Arc::clone(server))
 }
 
-fn only_get(method: &Method) -> Result<(), Response> {
-    if method == Method::GET {
-        return Ok(());
-    }
+/// The answer to any method but GET, as Go gives it.
+fn refused(method: &Method) -> Option<Response> {
     let allow = [(header::ALLOW, "GET")];
-    Err((StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n").into_response())
+    let refusal = (StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n");
+    (method != Method::GET).then(|| refusal.into_response())
 }
 
 async fn members(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refused(&method) {
         return refused;
     }
     let members: Vec<String> =
@@ -48,7 +47,7 @@ async fn members(State(server): State<Arc<Server>>, method: Method) -> Response 
 }
 
 async fn version(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refused(&method) {
         return refused;
     }
     ([(header::CONTENT_TYPE, JSON)], server.version_json()).into_response()
@@ -86,7 +85,7 @@ async fn hash_kv(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refused(&method) {
         return refused;
     }
     let cluster = server.cluster_id().to_string();
@@ -122,7 +121,7 @@ async fn hash_kv(
 
 /// `true` or `false`, after a linearizable read, as in etcd.
 async fn downgrade_enabled(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refused(&method) {
         return refused;
     }
     if let Err(error) = server.linearizable_read().await {

@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     members_http,
     peer::{self, fetch::Fetcher},
-    server::{Metrics, Server, StartError, StopReason, compare_with_peers},
+    server::{Metrics, Server, Settings, StartError, StopReason, compare_with_peers},
     startup::{self, Started, StartupError, Surroundings},
 };
 
@@ -93,7 +93,7 @@ fn announce(config: &Config, notes: &[String]) {
         listen_client_urls = config.listen.client.join(","),
         initial_cluster = %config.cluster,
         initial_cluster_token = config.cluster.token,
-        pre_vote = config.pre_vote,
+        pre_vote = config.election.pre_vote,
         "starting an etcd-node"
     );
     for note in notes {
@@ -133,7 +133,9 @@ async fn live(config: &Config, signals: &Signals) -> Result<Ended, RunError> {
         check_initial_hash(&started, &around.fetcher).await?;
     }
     let Started { parts, lock } = started;
-    let server = Server::start(config.settings.clone(), parts)?;
+    // A store that comes with a leader's snapshot gets the same hooks as the first one.
+    let backend = startup::store_options(config, &around);
+    let server = Server::start(Settings { backend, ..config.settings.clone() }, parts)?;
     signals.handle_from_now_on();
     let ports = Ports::open(&server, listeners);
     let ended = wait(&server, &ports, signals, store).await;

@@ -24,6 +24,7 @@ use self::layout::Found;
 pub use self::{
     error::StartupError,
     layout::{GUARD, Layout},
+    store::store_options,
 };
 use crate::{
     config::{Config, InitialState},
@@ -124,8 +125,8 @@ fn raft_config(config: &Config, member: MemberId, clock: &Arc<dyn Clock>) -> con
         tick: config.settings.heartbeat,
         election_ticks: usize::try_from(ticks).unwrap_or(usize::MAX),
         heartbeat_ticks: 1,
-        pre_vote: config.pre_vote,
-        fast_forward_election: config.fast_first_election,
+        pre_vote: config.election.pre_vote,
+        fast_forward_election: config.election.fast_first,
         max_wals: config.max_wals,
         max_snaps: config.settings.max_snapshots,
         clock: Arc::clone(clock),

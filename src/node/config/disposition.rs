@@ -51,7 +51,7 @@ const TABLE: &[(&str, Disposition)] = &[
     ("grpc-keepalive-timeout", KEEPALIVE),
     ("enable-grpc-gateway", NoEffect("the JSON gateway is not served yet")),
     ("socket-reuse-port", Served),
-    ("socket-reuse-address", Served),
+    ("socket-reuse-address", NoEffect("listeners always have it, as Go's do")),
     ("raft-read-timeout", NoEffect("peer connections always end after 5s of silence")),
     ("raft-write-timeout", NoEffect("peer connections always end after a stall of 5s")),
     ("initial-advertise-peer-urls", Served),

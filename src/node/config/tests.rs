@@ -1,7 +1,5 @@
 //! What becomes of command lines: settings, or refusals in etcd's words.
 
-use std::time::Duration;
-
 use super::*;
 
 fn run(arguments: &[&str]) -> Result<(Config, Vec<String>), Refusal> {
@@ -24,7 +22,7 @@ fn without_any_flag_a_member_has_etcd_s_defaults() {
     assert_eq!(config.settings.request_timeout(), Duration::from_secs(7));
     assert_eq!(config.settings.auto_compaction, AutoCompaction::Off);
     assert_eq!(config.settings.compaction_batch_rows, 1000);
-    assert!(config.pre_vote && config.sync && !config.initial_corrupt_check);
+    assert!(config.election.pre_vote && config.sync && !config.initial_corrupt_check);
     assert!(notes.is_empty(), "{notes:?}");
 }
 

@@ -36,7 +36,7 @@ impl Line {
         let value = value.into();
         match field.name() {
             "message" => {
-                self.message = value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                self.message = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             }
             name => {
                 let name = Value::from(name.replace('_', "-"));

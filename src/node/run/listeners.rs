@@ -87,7 +87,6 @@ mod tests {
             client: vec![client.to_owned()],
             metrics: Vec::new(),
             reuse_port: false,
-            reuse_address: false,
         }
     }
 

@@ -40,6 +40,7 @@ pub enum StartupError {
         what: &'static str,
         /// On what.
         path: PathBuf,
+        /// What the system said.
         #[source]
         source: io::Error,
     },
@@ -48,6 +49,7 @@ pub enum StartupError {
     Log {
         /// What was tried.
         what: &'static str,
+        /// What the log said.
         #[source]
         source: WalError,
     },

@@ -1,15 +1,18 @@
 //! Opens the store and the state over it; replaces the store by a received snapshot where a crash
 //! interrupted that.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use backend::{Backend, Options};
 use base::{ClusterId, Index, MemberId};
 use state::{LeaseOptions, Machine, MachineOptions};
 use wire::raftpb;
 
-use super::{Start, StartupError};
-use crate::server::import_snapshot_db;
+use super::{Start, StartupError, Surroundings};
+use crate::{config::Config, server::import_snapshot_db};
 
 /// Store and state.
 #[derive(Debug)]
@@ -18,16 +21,21 @@ pub(super) struct Opened {
     pub(super) machine: Machine,
 }
 
+/// The options of a member's store, with hooks that feed its metrics and tell of its failure.
+#[must_use]
+pub fn store_options(config: &Config, around: &Surroundings) -> Options {
+    let commits = Arc::clone(&around.metrics.backend_commit);
+    Options {
+        clock: Arc::clone(&around.clock),
+        on_commit: Some(Arc::new(move |took| commits.observe(took))),
+        on_failure: Some(Arc::clone(&around.on_store_failure)),
+        ..config.settings.backend.clone()
+    }
+}
+
 impl Start<'_> {
-    /// The options of this member's store, with its hooks.
-    pub(super) fn store_options(&self) -> Options {
-        let commits = Arc::clone(&self.around.metrics.backend_commit);
-        Options {
-            clock: Arc::clone(&self.around.clock),
-            on_commit: Some(Arc::new(move |took| commits.observe(took))),
-            on_failure: Some(Arc::clone(&self.around.on_store_failure)),
-            ..self.config.settings.backend.clone()
-        }
+    fn store_options(&self) -> Options {
+        store_options(self.config, self.around)
     }
 
     /// Opens the store, which is made if absent, and reads the state in it.
@@ -117,7 +125,7 @@ impl Start<'_> {
     fn replace_store(
         &self,
         (member, cluster): (MemberId, ClusterId),
-        received: &PathBuf,
+        received: &Path,
     ) -> Result<Opened, StartupError> {
         tracing::info!(from = %received.display(), "taking the leader's snapshot, which was interrupted");
         let disk = &self.around.disk;
@@ -139,7 +147,7 @@ impl Start<'_> {
             }
             match self.around.disk.remove_file(&item.path) {
                 Ok(()) => {
-                    tracing::info!(path = %item.path.display(), "removed an unfinished snapshot")
+                    tracing::info!(path = %item.path.display(), "removed an unfinished snapshot");
                 }
                 Err(error) => {
                     tracing::warn!(%error, path = %item.path.display(), "cannot remove an unfinished snapshot");
