@@ -56,7 +56,7 @@ impl SimDisk {
         state.life += 1;
     }
 
-    /// Fails the `nth` write from now (1 is the next). A part of its bytes may be written.
+    /// Fails the `nth` write from now (1 is the next). Some of its sectors may be written.
     pub fn fail_write(&self, nth: u64, fault: Fault) {
         self.state().faults.fail_write(nth, fault);
     }
@@ -238,7 +238,7 @@ impl DiskFile for SimFile {
         let content = tree.content_mut(self.node);
         let grows = (offset + bytes.len()).saturating_sub(content.len());
         let (count, outcome) = faults.write(bytes.len(), grows, used);
-        content.write(offset, &bytes[..count]);
+        content.write(offset, content::whole_sectors(offset, bytes, count));
         outcome
     }
 

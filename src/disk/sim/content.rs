@@ -98,6 +98,15 @@ fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     content[offset..end].copy_from_slice(bytes);
 }
 
+/// The beginning of a write that failed after `count` bytes: it ends at a sector's border.
+pub(super) fn whole_sectors(offset: usize, bytes: &[u8], count: usize) -> &[u8] {
+    if count == bytes.len() {
+        return bytes;
+    }
+    let beyond = (offset + count) % SECTOR_BYTES;
+    &bytes[..count.saturating_sub(beyond)]
+}
+
 /// Cuts a write at the disk's sector borders.
 fn sectors(offset: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let first = (SECTOR_BYTES - offset % SECTOR_BYTES).min(bytes.len());

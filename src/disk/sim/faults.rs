@@ -94,7 +94,7 @@ impl Faults {
             Ok(()) => (bytes, Ok(())),
             Err(error) => {
                 let room = usize::try_from(self.free_bytes(used)).unwrap_or(bytes);
-                (room.min(bytes), Err(error))
+                ((bytes - grows).saturating_add(room).min(bytes), Err(error))
             }
         }
     }

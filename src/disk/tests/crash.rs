@@ -95,7 +95,10 @@ fn a_full_disk_takes_what_fits_and_no_more() {
     file.write_at(&[1; 600], 0).unwrap();
     assert_eq!(disk.free_bytes(root).unwrap(), 400);
     assert_eq!(file.write_at(&[2; 600], 600).unwrap_err().kind(), ErrorKind::StorageFull);
-    assert_eq!(file.len().unwrap(), 1000);
+    assert_eq!(file.len().unwrap(), 600, "the next sector does not fit whole");
+    assert_eq!(file.write_at(&[2; 1200], 0).unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!(file.len().unwrap(), 600);
+    assert_eq!(read(&disk, &root.join("f")).unwrap()[..512], [2; 512]);
     assert!(file.set_len(1001).is_err());
     file.write_at(&[3; 1000], 0).unwrap();
     disk.remove_file(&root.join("f")).unwrap();
