@@ -155,6 +155,11 @@ impl Server {
         self.raft_status.borrow().clone()
     }
 
+    /// Index of the last committed entry.
+    pub fn commit(&self) -> Index {
+        self.raft.commit().max(self.applied())
+    }
+
     /// Index of the last applied entry.
     pub fn applied(&self) -> Index {
         Index::new(*self.applied.borrow())
@@ -202,8 +207,7 @@ impl Server {
 
     /// Counts an answer of /health.
     pub fn count_health(&self, ok: bool) {
-        let counter =
-            if ok { &self.metrics.health_success } else { &self.metrics.health_failures };
+        let counter = if ok { &self.metrics.health_success } else { &self.metrics.health_failures };
         counter.add(1);
     }
 

@@ -59,6 +59,10 @@ impl Pair {
             }
             for at in start..=revision {
                 let expected = calls::hash(&mut real, at).await;
+                // 3.5.1 refuses the compacted revision itself; later 3.5 hash it (docs/compatibility.md).
+                if matches!(expected, Answer::Refused { .. }) {
+                    continue;
+                }
                 let answer = calls::hash(&mut ours, at).await;
                 if answer != expected {
                     return Err(format!("HashKV({at}): ours {answer:?}, real {expected:?}"));

@@ -73,7 +73,8 @@ async fn reason(server: &Server, query: &Query) -> Option<String> {
             return Some(format!("RANGE ERROR:{error}"));
         }
     }
-    let probe = RangeRequest { key: "health".into(), limit: 1, keys_only: true, ..Default::default() };
+    let probe =
+        RangeRequest { key: "health".into(), limit: 1, keys_only: true, ..Default::default() };
     server.kv().range(&probe).err().map(|error| format!("RANGE ERROR:{error}"))
 }
 

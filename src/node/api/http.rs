@@ -66,6 +66,12 @@ async fn cross_origin(request: Request, next: Next) -> Response {
     let preflight = request.method() == Method::OPTIONS;
     let mut response =
         if preflight { StatusCode::OK.into_response() } else { next.run(request).await };
+    allow_any_origin(&mut response);
+    response
+}
+
+/// Adds the headers.
+pub(super) fn allow_any_origin(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_METHODS,
@@ -76,5 +82,4 @@ async fn cross_origin(request: Request, next: Next) -> Response {
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static("accept, content-type, authorization"),
     );
-    response
 }

@@ -128,7 +128,10 @@ impl Kv for KvService {
             return Err(mismatch());
         };
         if compaction.physical {
-            self.server.compaction_finished(compaction.revision).await.map_err(|error| refuse(&error))?;
+            self.server
+                .compaction_finished(compaction.revision)
+                .await
+                .map_err(|error| refuse(&error))?;
         }
         self.server.fill(&mut response.header);
         Ok(Response::new(response))

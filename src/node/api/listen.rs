@@ -45,8 +45,9 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
             }
         };
         let service = TowerToHyperService::new(router.clone());
-        let connection =
-            server.serve_connection_with_upgrades(TokioIo::new(quick(stream)), service).into_owned();
+        let connection = server
+            .serve_connection_with_upgrades(TokioIo::new(quick(stream)), service)
+            .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

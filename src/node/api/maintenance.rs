@@ -33,8 +33,11 @@ impl MaintenanceService {
     /// Go's text of an alarm, trailing space included.
     fn alarm_text(alarm: &AlarmMember) -> String {
         let kind = AlarmType::try_from(alarm.alarm).unwrap_or_default();
-        let member =
-            if alarm.member_id == 0 { String::new() } else { format!("memberID:{} ", alarm.member_id) };
+        let member = if alarm.member_id == 0 {
+            String::new()
+        } else {
+            format!("memberID:{} ", alarm.member_id)
+        };
         let kind = match kind {
             AlarmType::None => String::new(),
             kind => format!("alarm:{} ", kind.as_str_name()),
@@ -55,7 +58,7 @@ impl MaintenanceService {
             version: crate::VERSION.to_owned(),
             db_size: i64::try_from(sizes.total_bytes).unwrap_or(i64::MAX),
             leader: raft.leader.map_or(0, MemberId::get),
-            raft_index: raft.commit.get(),
+            raft_index: self.server.commit().get(),
             raft_term: raft.term.get(),
             raft_applied_index: self.server.applied().get(),
             errors,

@@ -46,7 +46,8 @@ pub(super) async fn list(State(server): State<Arc<Server>>, method: Method) -> R
         return refused;
     }
     let members = server.membership().members().into_iter().map(MemberV2::from).collect();
-    answer(&server, StatusCode::OK, &Members { members })
+    // Only the list ends with a newline.
+    answer(&server, StatusCode::OK, &Members { members }, "\n")
 }
 
 /// `/v2/members/leader`; any other sub-path is 404.
@@ -64,18 +65,18 @@ pub(super) async fn one(
     let leader = server.raft_status().leader;
     let member = leader.and_then(|id: MemberId| server.membership().member(id));
     match member {
-        Some(member) => answer(&server, StatusCode::OK, &MemberV2::from(member)),
+        Some(member) => answer(&server, StatusCode::OK, &MemberV2::from(member), ""),
         None => message(&server, StatusCode::SERVICE_UNAVAILABLE, "During election"),
     }
 }
 
 fn message(server: &Server, code: StatusCode, text: &str) -> Response {
-    answer(server, code, &serde_json::json!({ "message": text }))
+    answer(server, code, &serde_json::json!({ "message": text }), "")
 }
 
-fn answer(server: &Server, code: StatusCode, body: &impl Serialize) -> Response {
+fn answer(server: &Server, code: StatusCode, body: &impl Serialize, end: &str) -> Response {
     let mut text = serde_json::to_string(body).unwrap_or_default();
-    text.push('\n');
+    text.push_str(end);
     let headers = [
         (header::CONTENT_TYPE, "application/json".to_owned()),
         (HeaderName::from_static("x-etcd-cluster-id"), server.cluster_id().to_string()),

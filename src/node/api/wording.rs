@@ -2,11 +2,13 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use tonic::{Code, Status};
+
+use super::http;
 
 /// Begin of tonic's text for a message over the limit: `… found N bytes, the limit is: M bytes`.
 const TOO_LARGE: &str = "Error, decoded message length too large: found ";
@@ -52,11 +54,18 @@ pub(super) async fn fallback(request: Request) -> Response {
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if !grpc {
-        return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+        let mut response = match *request.method() {
+            Method::OPTIONS => StatusCode::OK.into_response(),
+            _ => (StatusCode::NOT_FOUND, "404 page not found\n").into_response(),
+        };
+        http::allow_any_origin(&mut response);
+        return response;
     }
     let path = request.uri().path().trim_start_matches('/');
     match path.rsplit_once('/') {
-        Some((service, _)) => Status::unimplemented(format!("unknown service {service}")).into_http(),
+        Some((service, _)) => {
+            Status::unimplemented(format!("unknown service {service}")).into_http()
+        }
         None => {
             let text = format!("malformed method name: {:?}", request.uri().path());
             Status::new(Code::Unimplemented, text).into_http()

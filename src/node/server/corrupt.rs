@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use base::{ClusterId, MemberId, Revision};
 use state::{ApiError, HashKv, Kv, membership::Member};
-use wire::etcdserverpb::{AlarmRequest, AlarmType, InternalRaftRequest, alarm_request::AlarmAction};
+use wire::etcdserverpb::{
+    AlarmRequest, AlarmType, InternalRaftRequest, alarm_request::AlarmAction,
+};
 
 use super::Server;
 use crate::peer::fetch::Fetcher;
@@ -39,7 +41,8 @@ pub async fn compare_with_peers(
     let local = local_hash(kv).await?;
     let mut mismatches = Vec::new();
     for peer in peers {
-        let Some((hash, compact_revision)) = ask(fetcher, cluster, peer, local.revision).await else {
+        let Some((hash, compact_revision)) = ask(fetcher, cluster, peer, local.revision).await
+        else {
             continue;
         };
         if compact_revision != local.compact_revision {

@@ -48,7 +48,10 @@ impl Host for Outlets {
     fn stopped(&mut self, reason: Result<(), ConsensusError>) {
         if let Err(error) = reason {
             let text = ErrorChain(&error).to_string();
-            StopReason::failed(&self.stop, format!("the raft log cannot be trusted any more: {text}"));
+            StopReason::failed(
+                &self.stop,
+                format!("the raft log cannot be trusted any more: {text}"),
+            );
         }
     }
 }

@@ -70,7 +70,7 @@ impl Server {
             let minor = version.rsplit_once('.').map_or(version.as_str(), |(minor, _)| minor);
             page.labelled_gauge("etcd_cluster_version", "cluster_version", minor);
         }
-        page.gauge("etcd_server_proposals_committed_total", status.commit.get());
+        page.gauge("etcd_server_proposals_committed_total", self.commit().get());
         page.gauge("etcd_server_proposals_applied_total", self.applied().get());
         page.gauge("etcd_server_proposals_pending", self.pending());
         page.counter("etcd_server_proposals_failed_total", metrics.proposals_failed.get());

@@ -60,7 +60,8 @@ impl Server {
     /// As [`Server::propose`].
     pub(super) async fn propose_v2(&self, path: String, val: String) -> Result<Response, ApiError> {
         let id = self.ids.next();
-        let request = v2pb::Request { id, method: "PUT".to_owned(), path, val, ..Default::default() };
+        let request =
+            v2pb::Request { id, method: "PUT".to_owned(), path, val, ..Default::default() };
         let payload: Bytes = request.encode_to_vec().into();
         match self.through_the_log(id, |server| server.raft.propose(payload)).await? {
             Outcome::Applied(result) => result,
@@ -108,7 +109,7 @@ impl Server {
 
     /// Refuses when too much is committed and not applied, or the server is stopping.
     fn admit(&self) -> Result<(), ApiError> {
-        let commit = self.raft_status.borrow().commit.get();
+        let commit = self.raft.commit().get();
         if commit.saturating_sub(*self.applied.borrow()) > limits::UNAPPLIED_ENTRIES_MAX {
             return Err(ApiError::TooManyRequests);
         }
@@ -128,7 +129,8 @@ impl Server {
     /// # Errors
     /// `NoSpace`.
     pub async fn admit_cost(&self, cost_bytes: i64) -> Result<(), ApiError> {
-        if cost_bytes == 0 || self.quota.allows(self.backend.load().sizes().total_bytes, cost_bytes) {
+        if cost_bytes == 0 || self.quota.allows(self.backend.load().sizes().total_bytes, cost_bytes)
+        {
             return Ok(());
         }
         self.raise_alarm(AlarmType::Nospace).await;
@@ -139,7 +141,11 @@ impl Server {
     pub(super) async fn raise_alarm(&self, kind: AlarmType) {
         let mine = self.member.get();
         let raised = |server: &Self| {
-            server.alarms.list().iter().any(|alarm| alarm.alarm == i32::from(kind) && alarm.member_id == mine)
+            server
+                .alarms
+                .list()
+                .iter()
+                .any(|alarm| alarm.alarm == i32::from(kind) && alarm.member_id == mine)
         };
         if raised(self) || self.raising_nospace.swap(true, Ordering::AcqRel) {
             return;

@@ -99,8 +99,7 @@ pub(super) fn save(applier: &mut Applier) -> Result<(), StateError> {
         term: metadata.term,
         conf_state: Some(metadata.conf_state.clone()),
     };
-    let snapshot =
-        raftpb::Snapshot { data: Some(applier.machine.v2_snapshot()?.into()), metadata };
+    let snapshot = raftpb::Snapshot { data: Some(applier.machine.v2_snapshot()?.into()), metadata };
     let folder = SnapDir::new(Arc::clone(&server.disk), &server.snap_dir);
     folder.save(&snapshot).map_err(|error| {
         StateError::Damaged(format!("write a .snap file: {}", base::ErrorChain(&error)))
@@ -158,15 +157,18 @@ fn export(
     for bucket in Bucket::ALL {
         writer.bucket(bucket.name().as_bytes())?;
         let mut failure = None;
-        view.scan(bucket, std::ops::Bound::Unbounded, std::ops::Bound::Unbounded, &mut |key, value| {
-            match writer.put(key, value) {
+        view.scan(
+            bucket,
+            std::ops::Bound::Unbounded,
+            std::ops::Bound::Unbounded,
+            &mut |key, value| match writer.put(key, value) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failure = Some(error);
                     ControlFlow::Break(())
                 }
-            }
-        })
+            },
+        )
         .map_err(|error| unreadable(path, std::io::Error::other(error)))?;
         if let Some(error) = failure {
             return Err(error);

@@ -84,6 +84,22 @@ impl Model {
             return Ok(RangeResponse { header: header(self.revision), kvs, more: false, count });
         }
         let r = request;
+        let filters = [
+            r.min_mod_revision,
+            r.max_mod_revision,
+            r.min_create_revision,
+            r.max_create_revision,
+        ];
+        let mut cut = false;
+        if let Ok(limit) = usize::try_from(r.limit)
+            && limit > 0
+            && r.sort_order == 0
+            && filters == [0; 4]
+        {
+            // No more than this is fetched, whatever it is sorted by.
+            cut = kvs.len() > limit + 1;
+            kvs.truncate(limit + 1);
+        }
         kvs.retain(|kv| r.max_mod_revision == 0 || kv.mod_revision <= r.max_mod_revision);
         kvs.retain(|kv| r.min_mod_revision == 0 || kv.mod_revision >= r.min_mod_revision);
         kvs.retain(|kv| r.max_create_revision == 0 || kv.create_revision <= r.max_create_revision);
@@ -100,7 +116,7 @@ impl Model {
             _ => kvs.sort_by(order),
         }
         let limit = usize::try_from(r.limit).unwrap_or(0);
-        let more = limit > 0 && kvs.len() > limit;
+        let more = cut || limit > 0 && kvs.len() > limit;
         if more {
             kvs.truncate(limit);
         }

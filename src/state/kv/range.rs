@@ -45,6 +45,16 @@ impl Order {
     }
 }
 
+/// etcd fetches no more than it needs unless a sort order or a filter is given; a sort target alone then sorts just
+/// what was fetched.
+fn limits_first(request: &RangeRequest) -> bool {
+    request.sort_order == i32::from(SortOrder::None)
+        && request.min_mod_revision == 0
+        && request.max_mod_revision == 0
+        && request.min_create_revision == 0
+        && request.max_create_revision == 0
+}
+
 impl View<'_> {
     /// The revision at which a request wants to read.
     fn revision_asked(&self, revision: i64) -> Result<i64, ApiError> {
@@ -67,8 +77,8 @@ impl View<'_> {
         let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
         let order = Order::of(request);
         // One more than asked for tells whether there is more.
-        let wanted = match (order, limit) {
-            (Order::Natural, Some(limit)) => limit.saturating_add(1),
+        let wanted = match limit {
+            Some(limit) if limits_first(request) => limit.saturating_add(1),
             _ => usize::MAX,
         };
         let mut found = Vec::new();

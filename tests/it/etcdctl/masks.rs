@@ -91,6 +91,9 @@ fn line(line: &str) -> String {
     if line.starts_with('+') {
         return "+table rule+".to_owned();
     }
+    if line.starts_with('|') && !line.contains("CLIENT") {
+        return line.split_whitespace().collect::<Vec<_>>().join(" ");
+    }
     if line.contains("is healthy") {
         let head = line.split("took = ").next().unwrap_or_default();
         return format!("{head}took = TIME");
