@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// A safety rule of docs/invariants.md, R1 to R18.
+/// A safety rule of docs/invariants.md, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Rule(pub u8);
 
