@@ -96,6 +96,11 @@ impl fmt::Debug for SimDisk {
 }
 
 impl State {
+    /// Bytes in use, if it matters.
+    fn used_bytes(&self) -> u64 {
+        if self.faults.limit_bytes.is_some() { self.tree.bytes() } else { 0 }
+    }
+
     /// Syncs a folder as an operation of its own, so that power can go before it.
     fn sync_names(&mut self, folder: &Path) -> io::Result<()> {
         self.faults.change()?;
@@ -233,7 +238,7 @@ impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let offset = position(offset)?;
         let mut state = self.alive_for_writing()?;
-        let used = state.tree.bytes();
+        let used = state.used_bytes();
         let State { tree, faults, .. } = &mut *state;
         let content = tree.content_mut(self.node);
         let grows = (offset + bytes.len()).saturating_sub(content.len());
@@ -249,7 +254,7 @@ impl DiskFile for SimFile {
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.alive_for_writing()?;
         state.faults.change()?;
-        let used = state.tree.bytes();
+        let used = state.used_bytes();
         let State { tree, faults, .. } = &mut *state;
         let content = tree.content_mut(self.node);
         let len = position(bytes)?;

@@ -139,7 +139,8 @@ impl Frames {
             .map_err(io::Error::other)?;
         let window_end = self.window_at + widen(self.window.len());
         if offset < self.window_at || offset + widen(count) > window_end {
-            self.window.resize(count.max(WINDOW_BYTES), 0);
+            let left = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(WINDOW_BYTES);
+            self.window.resize(count.max(WINDOW_BYTES.min(left)), 0);
             let filled = self.file.read_at(&mut self.window, offset)?;
             self.window.truncate(filled);
             self.window_at = offset;

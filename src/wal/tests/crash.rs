@@ -12,7 +12,7 @@ use wire::{
 use super::{config, dir, entry, mark, metadata, open, state};
 use crate::{Replay, Wal, exists, snapshot_marks};
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 300;
 const LIVES: u32 = 5;
 
 /// Repeatable random numbers (SplitMix64).
