@@ -16,6 +16,8 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 use raft::RawNode;
 pub(crate) use run::start;
+#[cfg(test)]
+pub(crate) use start::Wires;
 use tokio::sync::watch;
 use wal::{Wal, snap::SnapDir};
 use wire::raftpb::{self, HardState};

@@ -3,7 +3,7 @@
 use std::{mem, time::Duration};
 
 use crossbeam_channel::RecvTimeoutError;
-use raft::{INVALID_ID, StateRole};
+use raft::{INVALID_ID, StateRole, eraftpb::Message};
 use wire::raftpb;
 
 use super::{Halt, Owner, Step};
@@ -18,8 +18,9 @@ const POLL: Duration = Duration::from_millis(50);
 const POLLS_BEFORE_WARNING: u32 = 60;
 
 impl<H: Host> Owner<H> {
-    /// Waits for the verdict on the change at `index` and applies it.
-    pub(super) fn await_change(&mut self, index: u64) -> Step {
+    /// Waits for the verdict on the change at `index` and applies it. Returns what this member has
+    /// to say if it led until now.
+    pub(super) fn await_change(&mut self, index: u64) -> Step<Vec<Message>> {
         let mut polls: u32 = 0;
         let verdict = loop {
             match self.changes.recv_timeout(POLL) {
@@ -42,7 +43,7 @@ impl<H: Host> Owner<H> {
         let state = self.apply_change(verdict.change.as_ref(), index);
         // An apply thread that has left needs no answer.
         drop(verdict.reply.send(state));
-        Ok(())
+        Ok(self.step_down_if_removed())
     }
 
     fn apply_change(
@@ -60,21 +61,20 @@ impl<H: Host> Owner<H> {
             }
         };
         self.raw.mut_store().set_conf_state(state.clone(), index);
-        self.step_down_if_removed();
         self.sample = true;
         wire_conf_state(state)
     }
 
     /// raft-rs panics when a leader without a vote commits or writes one more entry. What it has
     /// to say still leaves: the others learn from it that the change is committed.
-    fn step_down_if_removed(&mut self) {
+    fn step_down_if_removed(&mut self) -> Vec<Message> {
         let raft = &mut self.raw.raft;
         if raft.state != StateRole::Leader || raft.promotable() {
-            return;
+            return Vec::new();
         }
-        let messages = mem::take(&mut raft.msgs);
+        let last_words = mem::take(&mut raft.msgs);
         raft.become_follower(raft.term, INVALID_ID);
         tracing::info!("this member leads no more: it lost its vote");
-        self.send(messages);
+        last_words
     }
 }

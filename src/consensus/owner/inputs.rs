@@ -113,13 +113,9 @@ impl<H: Host> Owner<H> {
                 Ok(())
             }
             // R17: what this member acknowledged is gone, so its vote may undo what is committed.
-            Verdict::BeyondLog if raft.prs().conf().voters().contains(message.from) => {
+            Verdict::BeyondLog => {
                 let (leader, commit, last) = (message.from, message.commit, receiver.last_index);
                 Err(ConsensusError::LogLost { leader, commit, last }.into())
-            }
-            Verdict::BeyondLog => {
-                refused(&message, "its commit index is beyond the log");
-                Ok(())
             }
         }
     }

@@ -115,9 +115,11 @@ impl<H: Host> Owner<H> {
             return Ok(());
         }
         self.deliver();
+        let mut last_words = Vec::new();
         for index in changes {
-            self.await_change(index)?;
+            last_words.extend(self.await_change(index)?);
         }
+        self.send(last_words);
         Ok(())
     }
 

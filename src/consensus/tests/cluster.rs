@@ -43,6 +43,8 @@ pub(super) struct Member {
     pub(super) outside: Arc<Mutex<Outside>>,
     pub(super) status: watch::Receiver<Status>,
     pub(super) failure: Option<String>,
+    /// What left in the step that failed.
+    pub(super) last_words: Vec<Message>,
 }
 
 impl Member {
@@ -130,6 +132,7 @@ impl Cluster {
                 outside: Arc::default(),
                 status: watch::channel(Status::default()).1,
                 failure: None,
+                last_words: Vec::new(),
             },
         );
         self.start(id);
@@ -140,6 +143,7 @@ impl Cluster {
         let pre_vote = self.pre_vote;
         let member = self.members.get_mut(&id).expect("a member");
         assert!(member.owner.is_none(), "{id} runs already");
+        member.failure = None;
         let disk: Arc<dyn disk::Disk> = Arc::new(member.disk.clone());
         let snaps = SnapDir::new(Arc::clone(&disk), Path::new(SNAPS));
         let marks = wal::snapshot_marks(&*disk, Path::new(WAL)).expect("marks");
@@ -151,7 +155,7 @@ impl Cluster {
         };
         let (wal, replay) = Wal::open(disk, Path::new(WAL), &from, wal_config()).expect("the log");
         let machine = Machine::restore(&newest);
-        member.outside = Arc::new(Mutex::new(Outside { machine, ..Outside::default() }));
+        member.outside = Arc::new(Mutex::new(Outside::starting_at(machine)));
         let shared = Arc::new(Shared::default());
         let (verdicts, changes) = crossbeam_channel::bounded(64);
         let (sender, status) = watch::channel(Status::default());
@@ -173,6 +177,18 @@ impl Cluster {
         let owner = Owner::new(&config(id, pre_vote), durable, wires).expect("a sound disk");
         member.owner = Some(owner);
         self.act(id, |_| Ok(()));
+    }
+
+    /// A disk rolled back: starts a stopped member with only a part of its log.
+    pub(super) fn restart_with_log_up_to(&mut self, id: u64, last: u64) {
+        let member = self.members.remove(&id).expect("a member");
+        let disk: Arc<dyn disk::Disk> = Arc::new(member.disk);
+        let from = walpb::Snapshot::default();
+        let opened = Wal::open(disk, Path::new(WAL), &from, wal_config()).expect("the log");
+        let (_, mut replay) = opened;
+        replay.entries.retain(|entry| entry.index <= last);
+        replay.hard_state.commit = last;
+        self.create(id, &replay.entries, Some(&replay.hard_state));
     }
 
     /// Loses power; what was not synced may be gone.
@@ -198,14 +214,14 @@ impl Cluster {
             Ok(())
         });
         steer_election(owner, seed, moves);
+        let sent = std::mem::take(&mut member.outside.lock().sent);
         if let Err(halt) = result {
             member.failure = Some(format!("{halt:?}"));
             member.owner = None;
-            member.outside.lock().sent.clear();
-            return;
+            member.last_words.clone_from(&sent);
+        } else {
+            member.outside.lock().compare_members();
         }
-        member.outside.lock().compare_members();
-        let sent = std::mem::take(&mut member.outside.lock().sent);
         let member = &self.members[&id];
         self.history.record(member);
         for message in sent {
@@ -214,6 +230,12 @@ impl Cluster {
             let bytes = message.encode_to_vec();
             self.wire.push(Message::decode(bytes.as_slice()).expect("a message"));
         }
+    }
+
+    /// Drops what is on its way and what was seen.
+    pub(super) fn forget(&mut self) {
+        self.wire.clear();
+        self.history = History::default();
     }
 
     pub(super) fn input(&mut self, id: u64, input: Input) {
@@ -278,9 +300,8 @@ impl Cluster {
 
     /// The member that leads in the highest term.
     pub(super) fn leader(&self) -> Option<u64> {
-        let leaders = self.members.values().filter(|member| {
-            member.role() == Some(StateRole::Leader)
-        });
+        let leaders =
+            self.members.values().filter(|member| member.role() == Some(StateRole::Leader));
         leaders
             .max_by_key(|member| member.owner.as_ref().map(|owner| owner.raw.raft.term))
             .map(|member| member.id)

@@ -27,7 +27,11 @@ pub(super) struct Machine {
 impl Machine {
     pub(super) fn conf_state(&self) -> ConfState {
         let ids = |learner: bool| {
-            self.members.iter().filter(|member| *member.1 == learner).map(|member| *member.0).collect()
+            self.members
+                .iter()
+                .filter(|member| *member.1 == learner)
+                .map(|member| *member.0)
+                .collect()
         };
         ConfState { voters: ids(false), learners: ids(true), ..ConfState::default() }
     }
@@ -47,7 +51,7 @@ impl Machine {
         Self {
             index: snapshot.metadata.index,
             term: snapshot.metadata.term,
-            values: bytes.chunks(8).map(value).collect(),
+            values: bytes.chunks_exact(8).map(value).collect(),
             members: voters.chain(conf.learners.iter().map(|id| (*id, true))).collect(),
         }
     }
@@ -64,7 +68,7 @@ impl Machine {
             }
             Ok(ConfChangeType::ConfChangeUpdateNode) => self.members.contains_key(&id),
             Err(_) => false,
-        };
+        } && id != 0;
         if accepted {
             match change.r#type() {
                 ConfChangeType::ConfChangeAddNode => _ = self.members.insert(id, false),
@@ -93,6 +97,10 @@ pub(super) struct Outside {
 }
 
 impl Outside {
+    pub(super) fn starting_at(machine: Machine) -> Self {
+        Self { machine, ..Self::default() }
+    }
+
     /// Raft and the machine must agree on who is a member.
     pub(super) fn compare_members(&mut self) {
         for (expected, answer) in self.verdicts.drain(..) {
@@ -165,7 +173,9 @@ impl Host for SimHost {
 
 impl SimHost {
     fn judge(&self, outside: &mut Outside, payload: Bytes) {
-        let change = ConfChange::decode(payload).expect("a configuration change");
+        // What does not decode is refused, as any other senseless change.
+        let change = ConfChange::decode(payload)
+            .unwrap_or(ConfChange { r#type: -1, ..ConfChange::default() });
         let accepted = outside.machine.change(&change);
         let (reply, answer) = crossbeam_channel::bounded(1);
         let verdict = ChangeApplied { change: accepted.then_some(change), reply };
