@@ -133,9 +133,21 @@ impl Step<'_> {
             self.voice.waiting(format!("waiting for {waiting}"));
             if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
                 let waited = begun.elapsed().as_secs_f64();
-                return Err(format!("not healthy after {waited:.1} s: {waiting}"));
+                let ends = self.ends_so_far(nodes);
+                return Err(format!("not healthy after {waited:.1} s: {waiting}{ends}"));
             }
         }
+    }
+
+    /// How those of the nodes ended last that were started again since.
+    fn ends_so_far(&self, nodes: &[String]) -> String {
+        let ended = nodes.iter().filter_map(|name| {
+            let node = self.cluster.node(name)?;
+            let state = node.state.borrow();
+            let end = state.last_end.as_ref().filter(|_| state.restarts > 0)?;
+            Some(format!("; {name} had ended {} times: {}", state.restarts, end.text))
+        });
+        ended.collect()
     }
 
     /// Why waiting for this node is of no use.

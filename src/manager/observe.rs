@@ -96,7 +96,7 @@ pub(crate) async fn observe_from(sources: &Sources<'_>, spec: &ClusterSpec) -> O
     Observation {
         agent: Fact::Known(sources.agent),
         manager: sources.manager.to_owned(),
-        members: members(nodes).await,
+        members: members(nodes, spec).await,
         nodes: observed,
     }
 }
@@ -184,7 +184,13 @@ fn process_fact(node: &NodeState, probe: &Probe, spec: &ClusterSpec) -> Fact<Pro
 
 fn health_fact(node: &NodeState, probe: &Probe, furthest: u64) -> Fact<Health> {
     let Some(run) = node.phase.running() else {
-        return Fact::Known(Health::Unhealthy("its process does not run".to_owned()));
+        let reason = match (&node.phase, &node.last_end) {
+            (Phase::Pausing { .. } | Phase::Held, Some(end)) => format!("it ended: {}", end.text),
+            (Phase::Foreign { owner }, _) => format!("its data dir is held by {owner}"),
+            (Phase::Unknown { reason }, _) => reason.clone(),
+            _ => "its process does not run".to_owned(),
+        };
+        return Fact::Known(Health::Unhealthy(reason));
     };
     if probe.run != Some(run.run) {
         return Fact::Unknown("it was just started".to_owned());
@@ -233,7 +239,15 @@ pub(crate) fn role(member: MemberId, leader: Option<MemberId>, is_learner: bool)
 }
 
 /// By a linearizable list through a member that answers.
-async fn members(nodes: &BTreeMap<String, (NodeState, Probe)>) -> Fact<Vec<Member>> {
+async fn members(
+    nodes: &BTreeMap<String, (NodeState, Probe)>,
+    spec: &ClusterSpec,
+) -> Fact<Vec<Member>> {
+    let running = nodes.values().filter(|(process, _)| process.phase.running().is_some()).count();
+    if running * 2 <= spec.nodes.len() {
+        // Asking would only take its time: probes may be older than the last stop.
+        return Fact::Unknown("too few members run for a quorum".to_owned());
+    }
     let urls: Vec<String> = nodes
         .values()
         .filter(|(_, probe)| probe.read == Fact::Known(Ok(())))

@@ -143,9 +143,17 @@ impl Reconciler {
                 }
             }
         }
+        let is_run_wanted = !matches!(request.goal, Goal::Stop { .. });
         control.commit(Entry::Goal(request.goal)).await?;
         let spec = self.cluster.spec().ok().flatten();
         self.cluster.keep_nodes(spec.as_deref()).await;
+        if is_run_wanted {
+            for (name, node) in self.cluster.nodes() {
+                if let Err(reason) = node.keeper.nudge().await {
+                    tracing::warn!("{name}: {reason}");
+                }
+            }
+        }
         self.moves_tried = 0;
         let deadline = Instant::now() + request.timeout;
         self.active = Some(Active { voice: request.voice, deadline });
@@ -203,7 +211,7 @@ impl Reconciler {
             return Ok(Turn::Over(Settlement::Refused, notes_text(&plan, NoteKind::Refused)));
         }
         let late = Instant::now() >= active.deadline;
-        let Some(first) = plan.steps.first() else { return Ok(without_steps(&plan, late)) };
+        let Some(first) = plan.steps.first() else { return Ok(without_steps(&goal, &plan, late)) };
         if late {
             let reason = format!("out of time before: {}", first.action);
             return Ok(Turn::Over(Settlement::Failed, reason));
@@ -325,9 +333,15 @@ async fn carry_out(
     Ok(done)
 }
 
-fn without_steps(plan: &Plan, late: bool) -> Turn {
+fn without_steps(goal: &Goal, plan: &Plan, late: bool) -> Turn {
     if plan.is_converged() {
-        return Turn::Over(Settlement::Reached, "converged".to_owned());
+        let reached = match goal {
+            Goal::Converge => "converged",
+            Goal::Stop { .. } => "stopped; membership and data are as they were",
+            Goal::Start { .. } => "started",
+            Goal::Restart { .. } => "restarted",
+        };
+        return Turn::Over(Settlement::Reached, reached.to_owned());
     }
     if plan.has(NoteKind::Blocked) {
         return Turn::Over(Settlement::Failed, notes_text(plan, NoteKind::Blocked));

@@ -131,7 +131,8 @@ impl Agent for Service {
         _: Request<ShutdownRequest>,
     ) -> Result<Response<ShutdownResponse>, Status> {
         self.shutdown.send_replace(true);
-        Ok(Response::new(ShutdownResponse {}))
+        let pid = i32::try_from(std::process::id()).unwrap_or(0);
+        Ok(Response::new(ShutdownResponse { pid }))
     }
 }
 

@@ -18,12 +18,13 @@ use super::{
 use crate::{
     agent::{SOCKET, local::remote_hosts},
     spec::ClusterSpec,
-    supervise::child,
+    supervise::{child, process::ProcessId},
 };
 
 /// How long a new agent may take to answer.
 const START_MAX: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(5);
+const TAKEN_PAUSE: Duration = Duration::from_millis(100);
 
 /// The agent that keeps this spec's state dir, if one answers.
 pub(super) async fn find(state_dir: &Path) -> Option<AgentClient<Channel>> {
@@ -86,23 +87,30 @@ async fn start(
         "--log-file".as_ref(),
         log.as_os_str(),
     ];
-    let mut child =
-        child::spawn_manager(&environment.manager, &arguments, &state_dir.join("agent.err"))
-            .map_err(|error| failed(error.to_string()))?;
+    let errors = state_dir.join("agent.err");
+    let spawn = || {
+        child::spawn_manager(&environment.manager, &arguments, &errors)
+            .map_err(|error| failed(error.to_string()))
+    };
+    let mut child = spawn()?;
     let begun = environment.clock.now();
     loop {
         if let Some(agent) = find(state_dir).await {
             return Ok(agent);
         }
-        let code = match child.try_wait() {
-            Ok(None) => None,
-            Ok(Some(status)) => Some(status.code().and_then(|code| u8::try_from(code).ok())),
-            Err(error) => return Err(failed(error.to_string())),
-        };
-        // Another apply was faster: its agent will answer.
-        if let Some(code) = code.filter(|code| *code != Some(TAKEN)) {
-            let said = last_lines(&log, &state_dir.join("agent.err"));
-            return Err(Failure::new(code.unwrap_or(NO_AGENT), format!("the agent ended: {said}")));
+        let ended = child.try_wait().map_err(|error| failed(error.to_string()))?;
+        match ended.map(|status| status.code().and_then(|code| u8::try_from(code).ok())) {
+            None => {}
+            // Another apply was faster and its agent will answer, or the last agent is just ending.
+            Some(Some(TAKEN)) => {
+                tokio::time::sleep(TAKEN_PAUSE).await;
+                child = spawn()?;
+            }
+            Some(code) => {
+                let said = last_lines(&log, &errors);
+                let text = format!("the agent ended: {said}");
+                return Err(Failure::new(code.unwrap_or(NO_AGENT), text));
+            }
         }
         if environment.clock.now().saturating_duration_since(begun) > START_MAX {
             let text = format!("the agent does not answer; its log is {}", log.display());
@@ -113,9 +121,10 @@ async fn start(
 }
 
 /// Returns when an agent that was told to end has gone.
-pub(super) async fn await_gone(state_dir: &Path) -> Result<(), Failure> {
+pub(super) async fn await_gone(pid: i32) -> Result<(), Failure> {
+    let Ok(agent) = ProcessId::of(pid) else { return Ok(()) };
     let gone = async {
-        while find(state_dir).await.is_some() {
+        while agent.is_alive().unwrap_or(false) {
             tokio::time::sleep(START_PAUSE).await;
         }
     };

@@ -15,13 +15,26 @@ use crate::{
     observe::{self, Sources, probe},
     plan::{AgentState, Goal, Plan},
     spec::ClusterSpec,
-    supervise::{record::NodeDir, state::left_behind},
+    supervise::{
+        record::NodeDir,
+        state::{Phase, left_behind},
+    },
 };
 
 /// The committed control state; fresh only if there is certainly none (R13).
 pub(super) fn state(disk: &dyn Disk, state_dir: &Path) -> Result<ControlState, Failure> {
     Control::read(disk, &state_dir.join("control"))
         .map_err(|error| Failure::new(UNREADABLE, base::ErrorChain(&error).to_string()))
+}
+
+/// Whether no node runs, nor would the next agent start one.
+pub(super) fn is_stopped(disk: &dyn Disk, state_dir: &Path) -> Result<bool, Failure> {
+    let state = state(disk, state_dir)?;
+    let is_down = |name: &String| {
+        let phase = left_behind(&NodeDir::of(state_dir, name), disk).phase;
+        matches!(phase, Phase::Down | Phase::Held)
+    };
+    Ok(state.nodes.keys().all(|name| !state.is_wanted(name) && is_down(name)))
 }
 
 /// What apply would do, starting the agent first.

@@ -140,8 +140,8 @@ pub(super) async fn stop(
     let loaded = load(&stop.spec.file, screen)?;
     let state_dir = &loaded.spec.agent.state_dir;
     let found = connect::find(state_dir).await;
-    if found.is_none() && offline::state(&*environment.disk, state_dir)?.spec.is_none() {
-        screen.line("nothing runs: this spec was never applied");
+    if found.is_none() && offline::is_stopped(&*environment.disk, state_dir)? {
+        screen.line("nothing runs");
         return Ok(Outcome::Done);
     }
     // An agent that was killed has left nodes behind; only an agent stops them.
@@ -153,8 +153,8 @@ pub(super) async fn stop(
     let lines = agent.stop(request).await?.into_inner();
     let outcome = progress::follow(lines, stop.output, screen).await?;
     if stop.agent && outcome.code() == 0 {
-        agent.shutdown(ShutdownRequest {}).await?;
-        connect::await_gone(state_dir).await?;
+        let pid = agent.shutdown(ShutdownRequest {}).await?.into_inner().pid;
+        connect::await_gone(pid).await?;
     }
     Ok(outcome)
 }

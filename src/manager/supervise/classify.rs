@@ -86,9 +86,9 @@ pub const TABLE: [Row; 15] = [
     Row {
         cause: Cause::Removed,
         verdict: Verdict::Hold,
-        remedy: "it is no member any more: take it out of the spec, or apply the spec to add it anew",
+        remedy: "it is no member any more: take it out of the spec",
         matches: |facts| {
-            facts.says(&["permanently removed from the cluster"]) && facts.signal.is_none()
+            facts.code == Some(0) && facts.has_ever_said("permanently removed from the cluster")
         },
     },
     Row {
@@ -116,7 +116,7 @@ pub const TABLE: [Row; 15] = [
         cause: Cause::PortInUse,
         verdict: Verdict::Wait,
         remedy: "end the process that holds the port, or give the node another",
-        matches: |facts| facts.says(&["address already in use", "address in use"]),
+        matches: |facts| facts.says(&PORT_IN_USE),
     },
     Row {
         cause: Cause::DataDirInUse,
@@ -211,6 +211,9 @@ pub const TABLE: [Row; 15] = [
 
 /// Below this many free bytes an end counts as a full disk.
 pub const FREE_BYTES_MIN: u64 = 1024 * 1024;
+const PORT_IN_USE: [&str; 2] = ["address already in use", "address in use"];
+/// Letters of the last words that are repeated in a status.
+const WORDS_MAX: usize = 200;
 const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
 /// Lines at the end that count as the node's last words.
@@ -219,6 +222,10 @@ const LAST_WORDS: usize = 12;
 impl ExitFacts {
     fn says(&self, phrases: &[&str]) -> bool {
         self.line_saying(phrases).is_some()
+    }
+
+    fn has_ever_said(&self, phrase: &str) -> bool {
+        self.tail.iter().any(|line| line.to_lowercase().contains(phrase))
     }
 
     fn line_saying(&self, phrases: &[&str]) -> Option<&str> {
@@ -233,13 +240,32 @@ impl ExitFacts {
         self.code.is_some_and(|code| code != 0)
     }
 
-    /// The port that it could not have, if it names one: the last number after a colon in the line.
+    /// The port that it could not have, if it names one: the last one before the complaint.
     #[must_use]
     pub fn port_refused(&self) -> Option<u16> {
-        let line = self.line_saying(&["address already in use", "address in use"])?;
-        line.split(|c: char| c.is_whitespace() || c == '"' || c == ',')
+        let line = self.line_saying(&PORT_IN_USE)?.to_lowercase();
+        let complaint = PORT_IN_USE.iter().filter_map(|phrase| line.find(phrase)).min()?;
+        line.get(..complaint)?
+            .split(|c: char| c.is_whitespace() || c == '"' || c == ',')
             .filter_map(|word| word.trim_end_matches(':').rsplit_once(':'))
-            .find_map(|(_, port)| port.parse().ok())
+            .filter_map(|(_, port)| port.trim_end_matches('/').parse().ok())
+            .last()
+    }
+
+    /// Its last words, shortened: of a JSON line the message and the error.
+    #[must_use]
+    pub fn last_words(&self) -> Option<String> {
+        let line = self.tail.last()?;
+        let field = |name: &str| {
+            let (_, rest) = line.split_once(&format!("\"{name}\":\""))?;
+            Some(rest.split_once('"').map_or(rest, |(value, _)| value))
+        };
+        let words = match (field("msg"), field("error")) {
+            (Some(message), Some(error)) => format!("{message}: {error}"),
+            (Some(message), None) => message.to_owned(),
+            _ => line.clone(),
+        };
+        Some(words.chars().take(WORDS_MAX).collect())
     }
 }
 

@@ -72,6 +72,7 @@ type Answer = oneshot::Sender<Result<(), String>>;
 enum Command {
     Start { order: Box<ShimOrder>, answer: Answer },
     Stop { answer: Answer },
+    Nudge { answer: Answer },
 }
 
 /// Handle of a keeper. The keeper ends (and the node runs on) when all handles are gone.
@@ -134,6 +135,14 @@ impl Keeper {
         self.ask(|answer| Command::Stop { answer }).await
     }
 
+    /// Ends a pause at once: an operator has come and may have mended what was wrong.
+    ///
+    /// # Errors
+    /// Why it could not be started.
+    pub async fn nudge(&self) -> Result<(), String> {
+        self.ask(|answer| Command::Nudge { answer }).await
+    }
+
     async fn ask(&self, command: impl FnOnce(Answer) -> Command) -> Result<(), String> {
         let gone = "the keeper of this node has ended";
         let (answer, answered) = oneshot::channel();
@@ -187,6 +196,13 @@ impl Task {
                     answer.send(started).unwrap_or_default();
                 }
                 Happened::Command(Command::Stop { answer }) => self.on_stop(answer),
+                Happened::Command(Command::Nudge { answer }) => {
+                    if matches!(self.live, Live::Pausing { .. }) {
+                        self.history.forget();
+                        self.on_pause_over().await;
+                    }
+                    answer.send(Ok(())).unwrap_or_default();
+                }
                 Happened::ShimEnded => self.on_shim_end().await,
                 Happened::PauseOver => self.on_pause_over().await,
             }

@@ -13,7 +13,8 @@ use disk::Disk;
 use super::record::LogFile;
 
 /// Lines remembered.
-const TAIL_LINES: usize = 20;
+/// etcd says some twenty lines more after the reason it leaves for.
+const TAIL_LINES: usize = 60;
 /// Bytes remembered of one line.
 const TAIL_LINE_BYTES: usize = 500;
 
@@ -177,14 +178,14 @@ mod tests {
     #[test]
     fn the_last_lines_are_remembered_across_chunks_and_bounded() {
         let mut tail = Tail::default();
-        for number in 0..30 {
+        for number in 0..99 {
             tail.push(format!("li").as_bytes());
             tail.push(format!("ne {number}\n").as_bytes());
         }
         tail.push(&[b'x'; 2000]);
         let lines = tail.lines();
         assert_eq!(lines.len(), TAIL_LINES + 1);
-        assert_eq!(lines[TAIL_LINES - 1], "line 29");
+        assert_eq!(lines[TAIL_LINES - 1], "line 98");
         assert_eq!(lines[TAIL_LINES].len(), TAIL_LINE_BYTES);
     }
 }

@@ -117,7 +117,7 @@ impl EndSeen {
             text.push_str(" (it did not stop in time and was killed)");
         }
         if row.verdict != Verdict::Hold
-            && let Some(words) = facts.tail.last()
+            && let Some(words) = facts.last_words()
         {
             text = format!("{text}; last words: {words}");
         }

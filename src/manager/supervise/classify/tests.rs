@@ -82,6 +82,16 @@ fn a_removed_node_is_held_even_if_we_were_stopping_it() {
 }
 
 #[test]
+fn a_removed_node_is_known_by_what_it_said_before_it_tidied_up() {
+    let mut tail = vec!["the member has been permanently removed from the cluster".to_owned()];
+    tail.extend((0..25).map(|n| format!("closing {n}")));
+    let left = ExitFacts { code: Some(0), tail: tail.clone(), ..ExitFacts::default() };
+    assert_eq!(classify(&left).cause, Cause::Removed);
+    let killed = ExitFacts { signal: Some(9), tail, ..ExitFacts::default() };
+    assert_eq!(classify(&killed).cause, Cause::Killed);
+}
+
+#[test]
 fn old_words_do_not_explain_a_new_end() {
     let mut tail = vec!["bind: address already in use".to_owned()];
     tail.extend((0..20).map(|n| format!("line {n}")));
@@ -103,4 +113,13 @@ fn the_refused_port_is_read_from_go_and_from_our_words() {
 fn signals_are_named() {
     assert_eq!(exit_text(&killed(9)), "signal 9 (SIGKILL)");
     assert_eq!(exit_text(&exited(3, &[])), "exit code 3");
+}
+
+#[test]
+fn last_words_are_the_message_and_the_error() {
+    let line = r#"{"level":"fatal","msg":"discovery failed","error":"no such host","stacktrace":"x"}"#;
+    assert_eq!(exited(1, &["a", line]).last_words().unwrap(), "discovery failed: no such host");
+    assert_eq!(exited(1, &["plain words"]).last_words().unwrap(), "plain words");
+    assert_eq!(exited(1, &[&"x".repeat(999)]).last_words().unwrap().len(), 200);
+    assert_eq!(exited(1, &[]).last_words(), None);
 }
