@@ -1,6 +1,7 @@
 //! Tests of the handle: against a model, under concurrent readers, through crashes and faults.
 
 mod crash;
+mod golden;
 mod killable;
 mod lifecycle;
 mod model;
