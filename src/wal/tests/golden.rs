@@ -1,5 +1,5 @@
 //! Logs and snapshots that real etcds wrote (single member, 8 puts, `--snapshot-count 5`, one
-//! refused or accepted learner), and bytes of our own that must never change.
+//! `member add --learner`), and bytes of our own that must never change.
 
 use std::{path::PathBuf, sync::Arc};
 
