@@ -96,7 +96,7 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
         Err(source) => return Err(in_state_dir(source)),
     };
     let control =
-        Control::open(options.disk.clone(), options.clock.clone(), &state_dir.join("control"))?;
+        Control::open(options.disk.clone(), options.clock.clone(), &state_dir.join("control")).await?;
     tracing::info!("agent {} on {}", env!("CARGO_PKG_VERSION"), state_dir.display());
     let socket = state_dir.join(SOCKET);
     let tools = Tools {

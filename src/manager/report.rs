@@ -164,3 +164,6 @@ impl StatusReport {
         self.quorum.tolerance >= 0 && self.quorum.voters > 0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -211,7 +211,14 @@ impl Reconciler {
             return Ok(Turn::Over(Settlement::Refused, notes_text(&plan, NoteKind::Refused)));
         }
         let late = Instant::now() >= active.deadline;
-        let Some(first) = plan.steps.first() else { return Ok(without_steps(&goal, &plan, late)) };
+        let Some(first) = plan.steps.first() else {
+            if plan.is_converged() {
+                for drift in &plan.notes {
+                    active.voice.note(drift.to_string()).await;
+                }
+            }
+            return Ok(without_steps(&goal, &plan, late));
+        };
         if late {
             let reason = format!("out of time before: {}", first.action);
             return Ok(Turn::Over(Settlement::Failed, reason));

@@ -60,7 +60,7 @@ async fn lineage(spec: &ClusterSpec, environment: &Environment) -> Result<Lineag
             let json = agent.status(StatusRequest {}).await?.into_inner().lineage_json;
             if json.is_empty() { None } else { Some(parse(&json)?) }
         }
-        None => offline::state(&*environment.disk, state_dir)?.lineage().cloned(),
+        None => offline::state(&environment.disk, state_dir)?.lineage().cloned(),
     };
     Ok(recorded.unwrap_or_else(|| Lineage::first(spec, Uuid::nil())))
 }

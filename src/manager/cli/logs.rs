@@ -80,6 +80,9 @@ fn is_replaced(file: &File, path: &Path) -> bool {
 /// Where the last `lines` lines begin.
 fn start_of_last_lines(file: &mut File, lines: usize) -> io::Result<u64> {
     let end = file.metadata()?.len();
+    if lines == 0 {
+        return Ok(end);
+    }
     let oldest = end.saturating_sub(LOOK_BACK_BYTES);
     let mut at = end;
     let mut left = lines;
@@ -100,7 +103,7 @@ fn start_of_last_lines(file: &mut File, lines: usize) -> io::Result<u64> {
         }
         at = start;
     }
-    Ok(if lines == 0 { end } else { oldest })
+    Ok(oldest)
 }
 
 #[cfg(test)]

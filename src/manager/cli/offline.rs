@@ -1,7 +1,7 @@
 //! What can be told without an agent: the plan from the records on disk, and the recorded lineage.
 //! Reads only.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use disk::Disk;
 
@@ -22,16 +22,16 @@ use crate::{
 };
 
 /// The committed control state; fresh only if there is certainly none (R13).
-pub(super) fn state(disk: &dyn Disk, state_dir: &Path) -> Result<ControlState, Failure> {
+pub(super) fn state(disk: &Arc<dyn Disk>, state_dir: &Path) -> Result<ControlState, Failure> {
     Control::read(disk, &state_dir.join("control"))
         .map_err(|error| Failure::new(UNREADABLE, base::ErrorChain(&error).to_string()))
 }
 
 /// Whether no node runs, nor would the next agent start one.
-pub(super) fn is_stopped(disk: &dyn Disk, state_dir: &Path) -> Result<bool, Failure> {
+pub(super) fn is_stopped(disk: &Arc<dyn Disk>, state_dir: &Path) -> Result<bool, Failure> {
     let state = state(disk, state_dir)?;
     let is_down = |name: &String| {
-        let phase = left_behind(&NodeDir::of(state_dir, name), disk).phase;
+        let phase = left_behind(&NodeDir::of(state_dir, name), &**disk).phase;
         matches!(phase, Phase::Down | Phase::Held)
     };
     Ok(state.nodes.keys().all(|name| !state.is_wanted(name) && is_down(name)))
@@ -41,7 +41,7 @@ pub(super) fn is_stopped(disk: &dyn Disk, state_dir: &Path) -> Result<bool, Fail
 pub(super) async fn plan(spec: &ClusterSpec, environment: &Environment) -> Result<Plan, Failure> {
     let disk = &*environment.disk;
     let state_dir = &spec.agent.state_dir;
-    let state = state(disk, state_dir)?;
+    let state = state(&environment.disk, state_dir)?;
     let mut nodes = BTreeMap::new();
     for name in spec.nodes.iter().map(|node| &node.name).chain(state.nodes.keys()) {
         let process = left_behind(&NodeDir::of(state_dir, name), disk);

@@ -140,7 +140,7 @@ pub(super) async fn stop(
     let loaded = load(&stop.spec.file, screen)?;
     let state_dir = &loaded.spec.agent.state_dir;
     let found = connect::find(state_dir).await;
-    if found.is_none() && offline::is_stopped(&*environment.disk, state_dir)? {
+    if found.is_none() && offline::is_stopped(&environment.disk, state_dir)? {
         screen.line("nothing runs");
         return Ok(Outcome::Done);
     }

@@ -1,45 +1,44 @@
-//! The control group of this agent: commits entries and publishes the state they add up to.
+//! The control group of one agent: a raft group, so that there is one way to command an agent
+//! however many there are. Commits entries and publishes the state they add up to.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use base::Clock;
-use disk::{CheckedError, Disk};
+use consensus::{Config, Raft};
+use disk::Disk;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use wire::raftpb;
 
 use super::{
+    ControlError,
+    applier::{Applier, Outlets},
     entry::{ENTRY_VERSION, Entry, Envelope},
     state::{ControlState, Rejected},
+    storage::Layout,
 };
 use crate::supervise::record::wall_ms;
 
-/// Why an entry was not committed, or the group could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum ControlError {
-    /// The control state is there and cannot be read: a human must look; it is never taken for
-    /// fresh (R13).
-    #[error("the control state cannot be read, so this agent does nothing")]
-    Unreadable(#[source] CheckedError),
-    /// Likewise.
-    #[error("the control state in {} is not understood, so this agent does nothing", path.display())]
-    NotUnderstood {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// It could not be made durable: the agent must stop.
-    #[error("the control log cannot be written")]
-    Write(#[source] std::io::Error),
-    /// It was committed and has no effect.
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
-}
+/// Pace of raft. A group of one has nobody to time out on, so this only costs wake-ups.
+const TICK: Duration = Duration::from_millis(500);
+const ELECTION_TICKS: usize = 10;
+/// Batches of committed entries waiting for the applier.
+const APPLY_QUEUE_MAX: usize = 64;
+/// Log segments and snapshots kept.
+const WALS_KEPT: usize = 2;
+const SNAPS_KEPT: usize = 2;
+/// Longest wait for a commit: one sync of the disk. A disk that takes longer is as good as dead.
+const COMMIT_MAX: Duration = Duration::from_secs(30);
 
-/// Handle of the group. Cheap to clone.
+/// Handle of the group. Cheap to clone; the group ends with the last one.
 #[derive(Debug, Clone)]
 pub struct Control {
     group: Arc<Group>,
@@ -47,77 +46,167 @@ pub struct Control {
 
 #[derive(Debug)]
 struct Group {
-    disk: Arc<dyn Disk>,
+    raft: Raft,
     clock: Arc<dyn Clock>,
-    path: PathBuf,
-    writing: Mutex<()>,
-    publish: watch::Sender<Arc<ControlState>>,
+    incarnation: u64,
+    proposals: AtomicU64,
+    shared: Arc<Shared>,
 }
 
+/// What the applier shares with the handles.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) publish: watch::Sender<Arc<ControlState>>,
+    /// Why nothing can be committed any more.
+    pub(super) broken: watch::Sender<Option<String>>,
+    pub(super) waiters: Waiters,
+}
+
+/// Who waits for which proposal of this life.
+pub(super) type Waiters = Mutex<HashMap<u64, oneshot::Sender<Result<Arc<ControlState>, Rejected>>>>;
+
 impl Control {
-    /// Opens the group's state below `dir`; fresh only if there is certainly nothing.
+    /// Opens the group below `dir` and returns when its whole log is applied; fresh only if there
+    /// certainly never was one (R13).
     ///
     /// # Errors
-    /// [`ControlError::Unreadable`], [`ControlError::NotUnderstood`] or [`ControlError::Write`].
-    pub fn open(
+    /// [`ControlError`]; a human must look.
+    pub async fn open(
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
         dir: &Path,
     ) -> Result<Self, ControlError> {
-        let state = Self::read(&*disk, dir)?;
-        let path = dir.join("state");
-        disk.create_dir_all(dir).map_err(ControlError::Write)?;
-        let (publish, _) = watch::channel(Arc::new(state));
-        Ok(Self { group: Arc::new(Group { disk, clock, path, writing: Mutex::new(()), publish }) })
+        let layout = Layout::new(dir);
+        let opened = layout.open(&disk)?;
+        let incarnation = rand::random();
+        let (publish, _) = watch::channel(Arc::new(opened.state.clone()));
+        let (broken, _) = watch::channel(None);
+        let shared = Arc::new(Shared { publish, broken, waiters: Mutex::default() });
+        let (to_applier, work) = crossbeam_channel::bounded(APPLY_QUEUE_MAX);
+        let config = Config {
+            id: opened.member,
+            tick: TICK,
+            election_ticks: ELECTION_TICKS,
+            heartbeat_ticks: 1,
+            pre_vote: true,
+            fast_forward_election: true,
+            max_wals: WALS_KEPT,
+            max_snaps: SNAPS_KEPT,
+            clock: clock.clone(),
+        };
+        let outlets = Outlets { to_applier, shared: shared.clone() };
+        let applied = opened.durable.snapshot.index;
+        let voters = opened.durable.snapshot.conf_state.clone();
+        let (raft, _owner) = Raft::start(config, opened.durable, outlets)?;
+        let applier = Applier {
+            raft: raft.clone(),
+            shared: shared.clone(),
+            snaps: wal::snap::SnapDir::new(disk, &layout.snap),
+            state: opened.state,
+            voters,
+            snapshot_at: applied,
+            incarnation,
+        };
+        applier.spawn(work)?;
+        let proposals = AtomicU64::new(0);
+        let control = Self {
+            group: Arc::new(Group { raft, clock, incarnation, proposals, shared }),
+        };
+        // Once this entry of a new term is applied, so is everything before it.
+        let happened = Entry::Happened {
+            node: String::new(),
+            text: format!("agent {} begins", env!("CARGO_PKG_VERSION")),
+            restarts: 0,
+            ended_run: None,
+        };
+        control.commit(happened).await?;
+        Ok(control)
     }
 
-    /// The committed state, without taking part. Reads only.
+    /// The committed state, without taking part and without an agent on this state dir.
     ///
     /// # Errors
-    /// [`ControlError::Unreadable`] or [`ControlError::NotUnderstood`].
-    pub fn read(disk: &dyn Disk, dir: &Path) -> Result<ControlState, ControlError> {
-        let path = dir.join("state");
-        match disk::read_checked(disk, &path).map_err(ControlError::Unreadable)? {
-            Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|source| ControlError::NotUnderstood { path, source }),
-            None => Ok(ControlState::default()),
-        }
+    /// [`ControlError`].
+    pub fn read(disk: &Arc<dyn Disk>, dir: &Path) -> Result<ControlState, ControlError> {
+        Layout::new(dir).read(disk)
     }
 
     /// The state now.
     #[must_use]
     pub fn state(&self) -> Arc<ControlState> {
-        self.group.publish.borrow().clone()
+        self.group.shared.publish.borrow().clone()
     }
 
     /// The state, followed as it changes.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Arc<ControlState>> {
-        self.group.publish.subscribe()
+        self.group.shared.publish.subscribe()
     }
 
-    /// Commits an entry; returns the state after it.
+    /// Commits an entry; returns the state right after it.
     ///
     /// # Errors
-    /// [`ControlError::Write`] or [`ControlError::Rejected`].
-    #[expect(clippy::unused_async, reason = "replaced by the raft group")]
+    /// [`ControlError::Rejected`] if it has no effect; any other ends the agent.
     pub async fn commit(&self, entry: Entry) -> Result<Arc<ControlState>, ControlError> {
         let group = &self.group;
-        let _writing = group.writing.lock();
-        let mut state = (*self.state()).clone();
-        let at_ms = wall_ms(group.clock.wall());
-        state.apply(&Envelope {
+        let proposal = group.proposals.fetch_add(1, Ordering::Relaxed);
+        let envelope = Envelope {
             version: ENTRY_VERSION,
-            proposal: 0,
-            incarnation: 0,
-            at_ms,
+            proposal,
+            incarnation: group.incarnation,
+            at_ms: wall_ms(group.clock.wall()),
             entry,
-        })?;
-        let bytes = serde_json::to_vec(&state)
-            .map_err(|source| ControlError::NotUnderstood { path: group.path.clone(), source })?;
-        disk::replace_checked(&*group.disk, &group.path, &bytes).map_err(ControlError::Write)?;
-        let state = Arc::new(state);
-        group.publish.send_replace(state.clone());
-        Ok(state)
+        };
+        let payload = serde_json::to_vec(&envelope).map_err(ControlError::Encode)?;
+        let (answer, answered) = oneshot::channel();
+        group.shared.waiters.lock().insert(proposal, answer);
+        let mut broken = group.shared.broken.subscribe();
+        let is_broken = broken.wait_for(Option::is_some);
+        if let Err(busy) = group.raft.propose(payload.into()) {
+            group.shared.waiters.lock().remove(&proposal);
+            return Err(ControlError::Broken(self.reason(busy.to_string())));
+        }
+        tokio::select! {
+            answer = answered => match answer {
+                Ok(Ok(state)) => Ok(state),
+                Ok(Err(rejected)) => Err(rejected.into()),
+                Err(_gone) => Err(ControlError::Broken(self.reason("the applier ended".into()))),
+            },
+            _ = is_broken => Err(ControlError::Broken(self.reason("it ended".into()))),
+            () = tokio::time::sleep(COMMIT_MAX) => {
+                Err(ControlError::Broken(format!("no commit within {COMMIT_MAX:?}")))
+            }
+        }
+    }
+
+    fn reason(&self, otherwise: String) -> String {
+        self.group.shared.broken.borrow().clone().unwrap_or(otherwise)
     }
 }
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.raft.stop();
+    }
+}
+
+/// Adds one log entry to a state. Changes of the group itself are none of the state's business.
+pub(super) fn fold(
+    state: &mut ControlState,
+    entry: &raftpb::Entry,
+) -> Result<Option<(Envelope, Result<(), Rejected>)>, ControlError> {
+    let payload = entry.data.as_deref().unwrap_or_default();
+    if entry.r#type() != raftpb::EntryType::EntryNormal || payload.is_empty() {
+        return Ok(None);
+    }
+    let envelope: Envelope = serde_json::from_slice(payload)
+        .map_err(|source| ControlError::Entry { index: entry.index, source })?;
+    let outcome = state.apply(&envelope);
+    if let Err(Rejected::TooNew(version)) = outcome {
+        return Err(ControlError::TooNew { index: entry.index, version });
+    }
+    Ok(Some((envelope, outcome)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -57,8 +57,8 @@ fn a_locked_data_dir_has_an_owner() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(data_dir_owner(dir.path()), None);
     let member = dir.path().join("member");
-    std::fs::create_dir_all(&member).unwrap();
-    let file = std::fs::File::create(member.join("lock")).unwrap();
+    fs::create_dir_all(&member).unwrap();
+    let file = fs::File::create(member.join("lock")).unwrap();
     assert_eq!(data_dir_owner(dir.path()), None);
     file.lock().unwrap();
     let owner = data_dir_owner(dir.path()).unwrap();
