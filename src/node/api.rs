@@ -1,6 +1,7 @@
 //! The client port: gRPC services, the HTTP endpoints beside them, and the loop that serves both on one listener.
 //! Everything here is thin: it checks, asks the [`Server`], and words the answer as etcd does.
 
+mod authority;
 mod cluster;
 mod guard;
 mod health;

@@ -14,6 +14,8 @@ use tokio::{
 };
 use tracing::debug;
 
+use super::authority::Authority;
+
 /// A client that does not finish its request's head in this time is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Go's server pings an idle gRPC connection this often …
@@ -46,7 +48,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Recei
         };
         let service = TowerToHyperService::new(router.clone());
         let connection = server
-            .serve_connection_with_upgrades(TokioIo::new(quick(stream)), service)
+            .serve_connection_with_upgrades(TokioIo::new(Authority::new(quick(stream))), service)
             .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
