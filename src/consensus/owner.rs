@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use wal::{Wal, snap::SnapDir};
 use wire::raftpb::{self, HardState};
 
-use self::{proposals::Proposals, report::Leadership};
+use self::{changes::Farewell, proposals::Proposals, report::Leadership};
 use crate::{
     ConsensusError, Status,
     log::MemoryLog,
@@ -39,6 +39,7 @@ pub(crate) struct Owner<H> {
     /// Verdicts of the apply thread.
     changes: Receiver<ChangeApplied>,
     proposals: Proposals,
+    farewell: Farewell,
     /// Term, vote and commit as last written to the log.
     saved: HardState,
     /// Committed, and waiting for room in the apply queue.

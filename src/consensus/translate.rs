@@ -51,10 +51,14 @@ pub(crate) fn raft_message(message: raftpb::Message) -> Option<eraftpb::Message>
         entries: entries.into(),
         commit: message.commit,
         reject: message.reject,
-        reject_hint: message.reject_hint,
         context: message.context.unwrap_or_default(),
         ..eraftpb::Message::default()
     };
+    if is_vote(to.msg_type) {
+        to.commit_term = message.reject_hint;
+    } else {
+        to.reject_hint = message.reject_hint;
+    }
     if kind == MessageType::MsgSnap {
         to.set_snapshot(raft_snapshot(message.snapshot));
     }
@@ -68,6 +72,7 @@ pub(crate) fn wire_message(mut message: eraftpb::Message) -> raftpb::Message {
     } else {
         raftpb::Snapshot::default()
     };
+    let is_vote = is_vote(message.msg_type);
     raftpb::Message {
         r#type: wire_type(message.msg_type).into(),
         to: message.to,
@@ -79,9 +84,19 @@ pub(crate) fn wire_message(mut message: eraftpb::Message) -> raftpb::Message {
         commit: message.commit,
         snapshot,
         reject: message.reject,
-        reject_hint: message.reject_hint,
+        reject_hint: if is_vote { message.commit_term } else { message.reject_hint },
         context: some(message.context),
     }
+}
+
+fn is_vote(kind: eraftpb::MessageType) -> bool {
+    matches!(
+        kind,
+        eraftpb::MessageType::MsgRequestVote
+            | eraftpb::MessageType::MsgRequestVoteResponse
+            | eraftpb::MessageType::MsgRequestPreVote
+            | eraftpb::MessageType::MsgRequestPreVoteResponse
+    )
 }
 
 fn raft_snapshot(snapshot: raftpb::Snapshot) -> eraftpb::Snapshot {

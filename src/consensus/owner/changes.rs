@@ -3,7 +3,10 @@
 use std::{mem, time::Duration};
 
 use crossbeam_channel::RecvTimeoutError;
-use raft::{INVALID_ID, StateRole, eraftpb::Message};
+use raft::{
+    INVALID_ID, StateRole,
+    eraftpb::{Message, MessageType},
+};
 use wire::raftpb;
 
 use super::{Halt, Owner, Step};
@@ -16,6 +19,14 @@ use crate::{
 const POLL: Duration = Duration::from_millis(50);
 /// After this many looks it says what it waits for.
 const POLLS_BEFORE_WARNING: u32 = 60;
+
+/// The commit index, for the members a removed leader leaves behind. Its term has no other leader.
+#[derive(Debug, Default)]
+pub(super) struct Farewell {
+    messages: Vec<Message>,
+    /// How often it is still said.
+    ticks: usize,
+}
 
 impl<H: Host> Owner<H> {
     /// Waits for the verdict on the change at `index` and applies it. Returns what this member has
@@ -73,8 +84,33 @@ impl<H: Host> Owner<H> {
             return Vec::new();
         }
         let last_words = mem::take(&mut raft.msgs);
-        raft.become_follower(raft.term, INVALID_ID);
+        let (from, term, committed) = (raft.id, raft.term, raft.raft_log.committed);
+        let heartbeat = |(to, peer): (&u64, &raft::Progress)| Message {
+            msg_type: MessageType::MsgHeartbeat,
+            to: *to,
+            from,
+            term,
+            commit: peer.matched.min(committed),
+            ..Message::default()
+        };
+        let others = raft.prs().iter().filter(|(id, _)| **id != from);
+        self.farewell.messages = others.map(heartbeat).collect();
+        self.farewell.ticks = raft.election_timeout();
+        raft.become_follower(term, INVALID_ID);
         tracing::info!("this member leads no more: it lost its vote");
         last_words
+    }
+
+    /// Repeats what a leader that lost its vote has to say, for an election timeout: were its last
+    /// messages lost, the others might wait for its vote for ever.
+    pub(super) fn say_farewell(&mut self) {
+        let raft = &self.raw.raft;
+        let still = self.farewell.ticks > 0 && raft.leader_id == INVALID_ID;
+        if !still || self.farewell.messages.iter().any(|message| message.term != raft.term) {
+            self.farewell = Farewell::default();
+            return;
+        }
+        self.farewell.ticks -= 1;
+        self.send(self.farewell.messages.clone());
     }
 }

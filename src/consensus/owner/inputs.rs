@@ -57,6 +57,7 @@ impl<H: Host> Owner<H> {
         self.save_commit()?;
         self.ticks += 1;
         self.raw.tick();
+        self.say_farewell();
         let patience = u64::try_from(self.raw.raft.election_timeout()).unwrap_or(u64::MAX);
         self.proposals.expire(self.ticks, patience);
         self.run_errands()?;
@@ -129,6 +130,10 @@ impl<H: Host> Owner<H> {
                 }
                 return Ok(());
             }
+            MessageType::MsgSnap if self.contradicts(&message.snapshot.metadata) => {
+                refused(&message, "its snapshot contradicts what is committed");
+                return Ok(());
+            }
             MessageType::MsgTimeoutNow | MessageType::MsgVoteResp | MessageType::MsgPreVoteResp => {
                 self.settle()?;
             }
@@ -140,6 +145,12 @@ impl<H: Host> Owner<H> {
         }
         self.step(message);
         Ok(())
+    }
+
+    /// raft-rs would restore a snapshot at its commit index if the terms differ.
+    fn contradicts(&self, snapshot: &raftpb::SnapshotMetadata) -> bool {
+        let log = &self.raw.raft.raft_log;
+        snapshot.index == log.committed && !log.match_term(snapshot.index, snapshot.term)
     }
 
     fn step(&mut self, message: eraftpb::Message) {

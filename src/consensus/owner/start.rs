@@ -8,7 +8,7 @@ use raft::{RawNode, ReadOnlyOption};
 use tokio::sync::watch;
 use wire::raftpb::{Entry, HardState, SnapshotMetadata};
 
-use super::{Keep, Owner, proposals::Proposals, report::Leadership};
+use super::{Keep, Owner, changes::Farewell, proposals::Proposals, report::Leadership};
 use crate::{
     Config, ConsensusError, Durable, Host, Status, inbound,
     log::MemoryLog,
@@ -55,6 +55,7 @@ impl<H: Host> Owner<H> {
             shared,
             changes,
             proposals: Proposals::default(),
+            farewell: Farewell::default(),
             saved: hard_state,
             backlog: Vec::new(),
             backlog_bytes: 0,

@@ -295,6 +295,9 @@ impl Cluster {
             self.tick_all();
             self.settle();
         }
+        for member in self.members.values() {
+            println!("{} {:?} {:?}", member.id, member.failure, *member.status.borrow());
+        }
         panic!("seed {}: never came: {what}", self.seed);
     }
 

@@ -92,6 +92,8 @@ pub(super) struct Outside {
     pub(super) stopped: Option<Result<(), String>>,
     /// Verdicts sent, and what the members must be after them.
     verdicts: Vec<(ConfState, Receiver<ConfState>)>,
+    /// In which order changes were applied and messages left.
+    pub(super) order: Vec<&'static str>,
     /// Says that there is no room in the apply queue.
     pub(super) crowded: bool,
 }
@@ -122,6 +124,7 @@ impl Host for SimHost {
         let mut outside = self.outside.lock();
         // The trap of surface E.4 row 23: no message of a ready leaves before its changes apply.
         outside.compare_members();
+        outside.order.push("messages");
         for mut message in messages {
             if message.r#type() == raftpb::MessageType::MsgSnap {
                 let requested = message.snapshot.metadata.index;
@@ -180,6 +183,7 @@ impl SimHost {
         let (reply, answer) = crossbeam_channel::bounded(1);
         let verdict = ChangeApplied { change: accepted.then_some(change), reply };
         self.changes.try_send(verdict).expect("room for the verdict");
+        outside.order.push("change");
         outside.verdicts.push((outside.machine.conf_state(), answer));
     }
 }

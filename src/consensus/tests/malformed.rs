@@ -118,7 +118,7 @@ fn survive(voters: u64, leads: bool, rounds: Vec<Vec<Event>>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_follower_survives_any_message(rounds in rounds()) {

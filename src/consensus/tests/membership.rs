@@ -102,6 +102,35 @@ fn etcds_bytes_reach_every_log_and_state_unchanged() {
     cluster.heal_and_agree();
 }
 
+/// Surface E.4 row 23: no message of the round in which a change is committed leaves before it.
+#[test]
+fn a_change_is_applied_before_the_messages_of_its_round_leave() {
+    let mut cluster = Cluster::led(3, 50);
+    cluster.propose_change(1, AddLearner, 4);
+    for _ in 0..3 {
+        for member in cluster.members.values() {
+            member.outside.lock().order.clear();
+        }
+        cluster.deliver(0);
+        for member in cluster.members.values() {
+            let order = &member.outside.lock().order;
+            assert!(!order.contains(&"change") || order.first() == Some(&"change"), "{order:?}");
+        }
+    }
+    assert_eq!(cluster.members[&1].machine().members.get(&4), Some(&true), "on the leader too");
+    // The same where it is committed by the leader's own write.
+    let mut cluster = Cluster::led(1, 51);
+    cluster.propose_change(1, AddLearner, 4);
+    cluster.join(4);
+    cluster.settle();
+    cluster.tick_all();
+    cluster.settle();
+    cluster.members[&1].outside.lock().order.clear();
+    cluster.propose_change(1, AddLearner, 5);
+    let order = cluster.members[&1].outside.lock().order.clone();
+    assert_eq!(order[..3], ["messages", "change", "messages"], "append, change, commit");
+}
+
 #[test]
 fn changes_in_quick_succession_all_happen_on_a_leader() {
     let mut cluster = Cluster::led(3, 44);
@@ -132,6 +161,38 @@ fn a_removed_leader_says_its_last_word_and_steps_down() {
     assert_eq!(members.keys().copied().collect::<Vec<_>>(), [2, 3], "the others learned of it");
     cluster.members.remove(&1);
     cluster.heal_and_agree();
+}
+
+#[test]
+fn a_removed_leader_repeats_its_last_word() {
+    let mut cluster = Cluster::led(2, 48);
+    cluster.propose_change(1, Remove, 1);
+    cluster.deliver(0);
+    // The acknowledgement comes, the change is applied; what the leader says then is lost.
+    cluster.deliver(0);
+    assert_ne!(cluster.members[&1].role(), Some(StateRole::Leader));
+    cluster.wire.clear();
+    cluster.tick(1);
+    cluster.settle();
+    assert_eq!(cluster.members[&2].machine().members.keys().copied().collect::<Vec<_>>(), [2]);
+    cluster.members.remove(&1);
+    cluster.heal_and_agree();
+}
+
+#[test]
+fn a_candidate_learns_from_a_refused_vote_that_the_refuser_was_removed() {
+    let mut cluster = Cluster::led(2, 49);
+    cluster.propose_change(1, Remove, 1);
+    cluster.propose(1);
+    // The change arrives and is acknowledged, nothing after it: member 1 has the longer log, no
+    // vote, and the only knowledge of the commit.
+    cluster.deliver(0);
+    cluster.wire.remove(0);
+    cluster.deliver(0);
+    cluster.wire.clear();
+    cluster.crash(1, 49);
+    cluster.start(1);
+    cluster.run_until("a leader", |cluster| cluster.leader() == Some(2));
 }
 
 #[test]

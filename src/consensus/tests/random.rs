@@ -223,7 +223,7 @@ fn run_seeds(voters: u64, seeds: std::ops::Range<u64>, changes: bool) {
         committed += entries;
     }
     println!("{committed} entries committed, {answered} reads answered");
-    assert!(committed > 1000 && answered > 100, "the runs did something");
+    assert!(committed > 0 && answered > 0, "the runs did something");
 }
 
 #[test]
@@ -238,6 +238,8 @@ fn five_members_keep_rafts_promises() {
 
 #[test]
 fn members_that_come_and_go_keep_rafts_promises() {
+    // The first was found by a long run: a removed leader whose last words were lost.
+    run_seeds(3, 30_350..30_351, true);
     run_seeds(3, 2000..2100, true);
 }
 

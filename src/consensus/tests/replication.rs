@@ -95,6 +95,14 @@ fn a_host_without_room_does_not_stop_the_owner_and_gets_all_in_the_end() {
     cluster.settle();
     assert!(holds(values[19])(&cluster.members[&2]), "the others go on");
     assert_eq!(cluster.members[&1].machine().values.len(), 0);
+    // What waits for room stays in memory, whatever the apply thread says.
+    let applied = outside.lock().machine.index;
+    cluster.act(1, |owner| {
+        owner.shared.leave_errand(|errands| errands.compact_to = Some(1000));
+        owner.handle(Input::Wake)
+    });
+    let log = cluster.members[&1].log().expect("a log");
+    assert_eq!(log.first_key_value().map(|first| *first.0), Some(applied + 1));
     outside.lock().crowded = false;
     let applied = outside.lock().machine.index;
     let woken = cluster.members[&1].owner.as_ref().expect("it runs").shared.set_applied(applied);
