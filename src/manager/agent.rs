@@ -84,8 +84,7 @@ pub enum AgentError {
 /// # Errors
 /// [`AgentError`].
 pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
-    let in_state_dir =
-        |source| AgentError::StateDir { path: options.state_dir.clone(), source };
+    let in_state_dir = |source| AgentError::StateDir { path: options.state_dir.clone(), source };
     options.disk.create_dir_all(&options.state_dir).map_err(in_state_dir)?;
     let state_dir = options.state_dir.canonicalize().map_err(in_state_dir)?;
     let _lock = match options.disk.lock(&state_dir.join("lock")) {
@@ -96,22 +95,18 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
         Err(source) => return Err(in_state_dir(source)),
     };
     let control =
-        Control::open(options.disk.clone(), options.clock.clone(), &state_dir.join("control")).await?;
+        Control::open(options.disk.clone(), options.clock.clone(), &state_dir.join("control"))
+            .await?;
     tracing::info!("agent {} on {}", env!("CARGO_PKG_VERSION"), state_dir.display());
     let socket = state_dir.join(SOCKET);
-    let tools = Tools {
-        manager: options.manager,
-        state_dir,
-        disk: options.disk,
-        clock: options.clock,
-    };
+    let tools =
+        Tools { manager: options.manager, state_dir, disk: options.disk, clock: options.clock };
     let (events_in, events) = mpsc::channel(EVENTS_MAX);
     let (wishes_in, wishes) = mpsc::channel(REQUESTS_MAX);
     let (shutdown, ending) = watch::channel(false);
     let cluster = Cluster::new(tools, control, events_in);
     let watching = tokio::spawn(spec_watch::run(cluster.clone(), wishes_in.clone()));
-    let mut reconciling =
-        tokio::spawn(Reconciler::new(cluster.clone(), wishes, events).run());
+    let mut reconciling = tokio::spawn(Reconciler::new(cluster.clone(), wishes, events).run());
     let service = Service { cluster, wishes: wishes_in, shutdown };
     let mut serving = tokio::spawn(serve(socket, service, ending.clone()));
     let ended = tokio::select! {

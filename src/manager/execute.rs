@@ -156,10 +156,15 @@ impl Step<'_> {
         let state = node.state.borrow();
         let end = || {
             let end = state.last_end.as_ref();
-            end.map_or_else(|| "it ended".to_owned(), |end| format!("{} ({})", end.text, end.remedy))
+            end.map_or_else(
+                || "it ended".to_owned(),
+                |end| format!("{} ({})", end.text, end.remedy),
+            )
         };
         Ok(match &state.phase {
-            Phase::Running(_) | Phase::Stopping(_) | Phase::Pausing { crash_loop: false, .. } => None,
+            Phase::Running(_) | Phase::Stopping(_) | Phase::Pausing { crash_loop: false, .. } => {
+                None
+            }
             Phase::Pausing { crash_loop: true, .. } => Some(format!("crash loop: {}", end())),
             Phase::Down | Phase::Held => Some(end()),
             Phase::Foreign { owner } => Some(format!("its data dir is held by {owner}")),
@@ -176,9 +181,11 @@ impl Step<'_> {
             status.member
         };
         let node = self.node(from)?;
-        let url = node.state.borrow().phase.running().and_then(|run| probe::client_url(&run.launch));
+        let url =
+            node.state.borrow().phase.running().and_then(|run| probe::client_url(&run.launch));
         let url = url.ok_or("the leader does not run")?;
-        let options = ClientOptions { request_timeout: MOVE_LEADER_MAX, ..ClientOptions::default() };
+        let options =
+            ClientOptions { request_timeout: MOVE_LEADER_MAX, ..ClientOptions::default() };
         let client = Client::new(&[url], options).map_err(|error| error.to_string())?;
         client.move_leader(target).await.map_err(|error| error.to_string())?;
         let deadline = Instant::now() + MOVE_LEADER_MAX;

@@ -5,9 +5,9 @@ pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod control;
+mod execute;
 #[cfg(test)]
 mod expect;
-mod execute;
 pub mod generate;
 mod observe;
 pub mod plan;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use base::MemberId;
+use base::{ClusterId, MemberId};
 use client::{Client, ClientOptions};
 use disk::Disk;
 
@@ -24,7 +24,7 @@ use crate::{
     spec::ClusterSpec,
     supervise::{
         classify::Cause,
-        record::ShimOrder,
+        record::{RunRecord, ShimOrder},
         state::{NodeState, Phase},
     },
 };
@@ -57,7 +57,7 @@ pub(crate) async fn observe(cluster: &Cluster, spec: &ClusterSpec) -> Observatio
         agent: AgentState::Running,
         manager: &cluster.tools.manager,
         disk: &*cluster.tools.disk,
-        state: &*cluster.control.state(),
+        state: &cluster.control.state(),
         nodes: nodes.collect(),
     };
     observe_from(&sources, spec).await
@@ -74,13 +74,14 @@ pub(crate) async fn observe_from(sources: &Sources<'_>, spec: &ClusterSpec) -> O
     let mut observed = Vec::new();
     for (name, (process, probe)) in nodes {
         let places = places(name, Some(process), spec, sources.state);
-        observed.push(NodeObservation {
+        let observation = NodeObservation {
             name: name.clone(),
             process: process_fact(process, probe, spec),
             data_dir: data_dir_fact(sources.disk, places),
             health: health_fact(process, probe, furthest),
             status: status_fact(probe),
-        });
+        };
+        observed.push(without_impostor(observation));
     }
     for node in spec.nodes.iter().filter(|node| !nodes.contains_key(&node.name)) {
         let never = "it was never started".to_owned();
@@ -123,6 +124,29 @@ pub(crate) fn is_empty(disk: &dyn Disk, order: &ShimOrder) -> bool {
     data_dir::look(disk, &order.data_dir, order.wal_dir.as_deref()) == Fact::Known(DataDir::Empty)
 }
 
+/// Another member may answer on a node's port: what it says counts for nothing.
+fn without_impostor(mut node: NodeObservation) -> NodeObservation {
+    let answering = node.status.known().map(|status| status.member);
+    let own = match node.data_dir {
+        Fact::Known(DataDir::Formed { member, .. }) => Some(member),
+        _ => None,
+    };
+    if let Some(answering) = answering.filter(|answering| Some(*answering) != own) {
+        let reason = format!("member {answering}, which is not this one, answers on its port");
+        node.status = Fact::Unknown(reason.clone());
+        node.health = Fact::Known(Health::Unhealthy(reason));
+    }
+    node
+}
+
+/// The member in the data dir of a running node.
+pub(crate) fn member_of(disk: &dyn Disk, run: &RunRecord) -> Option<(ClusterId, MemberId)> {
+    match data_dir::look(disk, &run.data_dir, run.wal_dir.as_deref()) {
+        Fact::Known(DataDir::Formed { cluster, member }) => Some((cluster, member)),
+        _ => None,
+    }
+}
+
 fn data_dir_fact(disk: &dyn Disk, places: Option<Places>) -> Fact<DataDir> {
     places.map_or(Fact::Known(DataDir::Empty), |(dir, wal)| {
         data_dir::look(disk, &dir, wal.as_deref())
@@ -150,7 +174,9 @@ fn process_fact(node: &NodeState, probe: &Probe, spec: &ClusterSpec) -> Fact<Pro
     let ended = node.last_end.as_ref().map(|end| end.text.clone());
     Fact::Known(match &node.phase {
         Phase::Unknown { reason } => return Fact::Unknown(reason.clone()),
-        Phase::Stopping(run) => return Fact::Unknown(format!("pid {} is stopping", run.process.pid)),
+        Phase::Stopping(run) => {
+            return Fact::Unknown(format!("pid {} is stopping", run.process.pid));
+        }
         Phase::Down => Process::Stopped { ended },
         Phase::Held if node.last_end.as_ref().is_some_and(|end| end.cause == Cause::Removed) => {
             Process::Removed
@@ -198,7 +224,9 @@ fn health_fact(node: &NodeState, probe: &Probe, furthest: u64) -> Fact<Health> {
     match &probe.read {
         Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
         Fact::Known(Err(error)) => Fact::Known(Health::Unhealthy(error.clone())),
-        Fact::Known(Ok(())) => Fact::Known(trouble(probe, furthest).map_or(Health::Healthy, Health::Unhealthy)),
+        Fact::Known(Ok(())) => {
+            Fact::Known(trouble(probe, furthest).map_or(Health::Healthy, Health::Unhealthy))
+        }
     }
 }
 

@@ -62,7 +62,11 @@ pub(crate) struct Node {
 }
 
 impl Cluster {
-    pub(crate) fn new(tools: Tools, control: Control, events: mpsc::Sender<NodeEvent>) -> Arc<Self> {
+    pub(crate) fn new(
+        tools: Tools,
+        control: Control,
+        events: mpsc::Sender<NodeEvent>,
+    ) -> Arc<Self> {
         let (changes, _) = watch::channel(0);
         let (hot, _) = watch::channel(false);
         Arc::new(Self {
@@ -155,8 +159,10 @@ impl Cluster {
     /// If no lineage was prepared: then nothing may be started (R2).
     pub(crate) fn order(&self, spec: &ClusterSpec, node: &NodeSpec) -> Result<ShimOrder, String> {
         let state = self.control.state();
-        let lineage = state.lineage().ok_or("no bootstrap was prepared, so nothing is started (R2)")?;
-        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let lineage =
+            state.lineage().ok_or("no bootstrap was prepared, so nothing is started (R2)")?;
+        let millis =
+            |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Ok(ShimOrder {
             node: node.name.clone(),
             run: 0,

@@ -98,7 +98,8 @@ impl Reconciler {
             self.cluster.hot.send_if_modified(|hot| {
                 std::mem::replace(hot, self.active.is_some()) != self.active.is_some()
             });
-            let pause = if self.active.is_some() { self.pursue().await? } else { self.maintain().await? };
+            let pause =
+                if self.active.is_some() { self.pursue().await? } else { self.maintain().await? };
             let Some(pause) = pause else { continue };
             let hung_up = async {
                 match &self.active {
@@ -304,15 +305,17 @@ impl Reconciler {
     async fn note_members(&self) -> Result<(), ControlError> {
         let state = self.cluster.control.state();
         for (name, node) in self.cluster.nodes() {
-            let seen = {
-                let probe = node.probe.borrow();
-                probe.status.known().map(|status| (status.cluster, status.member))
-            };
             let known = state.node(&name).and_then(crate::control::state::NodeLedger::member);
-            if let Some((cluster, member)) = seen
-                && known.is_none()
-            {
-                self.cluster.control.commit(Entry::MemberSeen { node: name, cluster, member }).await?;
+            if known.is_some() {
+                continue;
+            }
+            let run = node.state.borrow().phase.running().cloned();
+            let disk = &*self.cluster.tools.disk;
+            if let Some((cluster, member)) = run.and_then(|run| observe::member_of(disk, &run)) {
+                self.cluster
+                    .control
+                    .commit(Entry::MemberSeen { node: name, cluster, member })
+                    .await?;
             }
         }
         Ok(())

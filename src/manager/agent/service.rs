@@ -6,8 +6,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use wire::agentpb::{
-    ApplyRequest, LogsRequest, LogsResponse, PlanRequest, PlanResponse, Progress, RestartRequest,
-    ShutdownRequest, ShutdownResponse, StartRequest, StatusRequest, StatusResponse, StopRequest,
+    ApplyRequest, HelloRequest, HelloResponse, LogsRequest, LogsResponse, PlanRequest,
+    PlanResponse, Progress, RestartRequest, ShutdownRequest, ShutdownResponse, StartRequest,
+    StatusRequest, StatusResponse, StopRequest,
     agent_server::Agent,
     progress::{Kind, Outcome},
 };
@@ -53,14 +54,15 @@ impl Agent for Service {
     ) -> Result<Response<Self::ApplyStream>, Status> {
         let ApplyRequest { text, source, timeout_ms } = request.into_inner();
         match self.load(&source, &text) {
-            Ok(loaded) => self.wish(Goal::Converge, Some(loaded), timeout_ms).await,
+            Ok(loaded) => self.wish(Goal::Converge, Some(loaded), timeout_ms),
             Err((outcome, text)) => Ok(refused(outcome, text)),
         }
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
         let PlanRequest { text, source } = request.into_inner();
-        let loaded = self.load(&source, &text).map_err(|(_, text)| Status::invalid_argument(text))?;
+        let loaded =
+            self.load(&source, &text).map_err(|(_, text)| Status::invalid_argument(text))?;
         let observation = observe::observe(&self.cluster, &loaded.spec).await;
         // As `apply` would do it, which takes back that nodes were stopped.
         let mut history = observe::history(&self.cluster.control.state());
@@ -93,7 +95,7 @@ impl Agent for Service {
     ) -> Result<Response<Self::StopStream>, Status> {
         let StopRequest { nodes, timeout_ms } = request.into_inner();
         let nodes = self.named(nodes)?;
-        self.wish(Goal::Stop { nodes }, None, timeout_ms).await
+        self.wish(Goal::Stop { nodes }, None, timeout_ms)
     }
 
     async fn start(
@@ -102,7 +104,7 @@ impl Agent for Service {
     ) -> Result<Response<Self::StartStream>, Status> {
         let StartRequest { nodes, timeout_ms } = request.into_inner();
         let nodes = self.named(nodes)?;
-        self.wish(Goal::Start { nodes }, None, timeout_ms).await
+        self.wish(Goal::Start { nodes }, None, timeout_ms)
     }
 
     async fn restart(
@@ -116,7 +118,7 @@ impl Agent for Service {
             let pid = kept.state.borrow().phase.running()?.process.pid;
             u32::try_from(pid).ok()
         });
-        self.wish(Goal::Restart { node, pid }, None, timeout_ms).await
+        self.wish(Goal::Restart { node, pid }, None, timeout_ms)
     }
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<LogsResponse>, Status> {
@@ -126,13 +128,19 @@ impl Agent for Service {
         Ok(Response::new(LogsResponse { path }))
     }
 
+    async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloResponse>, Status> {
+        Ok(Response::new(HelloResponse {
+            pid: i32::try_from(std::process::id()).unwrap_or(0),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }))
+    }
+
     async fn shutdown(
         &self,
         _: Request<ShutdownRequest>,
     ) -> Result<Response<ShutdownResponse>, Status> {
         self.shutdown.send_replace(true);
-        let pid = i32::try_from(std::process::id()).unwrap_or(0);
-        Ok(Response::new(ShutdownResponse { pid }))
+        Ok(Response::new(ShutdownResponse {}))
     }
 }
 
@@ -172,7 +180,7 @@ impl Service {
         Ok(names.into_iter().collect())
     }
 
-    async fn wish(
+    fn wish(
         &self,
         goal: Goal,
         spec: Option<Loaded>,
@@ -210,11 +218,7 @@ pub(crate) fn accepts(cluster: &Cluster, spec: &ClusterSpec) -> Result<(), Strin
 
 /// A stream that holds nothing but the refusal.
 fn refused(outcome: Outcome, text: String) -> Response<ProgressStream> {
-    let last = Progress {
-        kind: Kind::End.into(),
-        outcome: outcome.into(),
-        text,
-        ..Progress::default()
-    };
+    let last =
+        Progress { kind: Kind::End.into(), outcome: outcome.into(), text, ..Progress::default() };
     Response::new(Box::pin(tokio_stream::once(Ok(last))))
 }

@@ -81,7 +81,8 @@ fn watcher(source: &Path, touched: mpsc::Sender<()>) -> notify::Result<notify::R
     let name = source.file_name().map(ToOwned::to_owned);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
-        if !event.kind.is_access() && event.paths.iter().any(|path| path.file_name() == name.as_deref())
+        if !event.kind.is_access()
+            && event.paths.iter().any(|path| path.file_name() == name.as_deref())
         {
             // A full queue holds a touch already.
             touched.try_send(()).unwrap_or_default();
@@ -105,7 +106,10 @@ async fn on_touch(
     let loaded = match spec::load(source) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            tracing::warn!("the edit of {} is refused, the cluster goes on:\n{errors}", source.display());
+            tracing::warn!(
+                "the edit of {} is refused, the cluster goes on:\n{errors}",
+                source.display()
+            );
             return;
         }
     };
@@ -122,12 +126,8 @@ async fn on_touch(
         tracing::info!("waits for `etcd-manager apply {}`: auto-apply is off", source.display());
         return;
     }
-    let wish = Wish {
-        goal: Goal::Converge,
-        spec: Some(loaded),
-        timeout: TIMEOUT,
-        voice: Voice::to_log(),
-    };
+    let wish =
+        Wish { goal: Goal::Converge, spec: Some(loaded), timeout: TIMEOUT, voice: Voice::to_log() };
     if wishes.try_send(wish).is_err() {
         tracing::warn!("the edit of {} was not applied: the agent is busy", source.display());
     }
@@ -141,5 +141,9 @@ async fn show(cluster: &Cluster, loaded: &Loaded, source: &Path) {
     let history = observe::history(&cluster.control.state());
     let goal = wanted_goal(&Goal::Converge);
     let plan = plan_checked(&goal, &loaded.spec, &observation, &history);
-    tracing::info!("{} was edited; the plan:\n{}", source.display(), crate::plan::render::text(&plan));
+    tracing::info!(
+        "{} was edited; the plan:\n{}",
+        source.display(),
+        crate::plan::render::text(&plan)
+    );
 }

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
-use wire::agentpb::agent_client::AgentClient;
+use wire::agentpb::{HelloRequest, agent_client::AgentClient};
 
 use super::{
     Environment,
@@ -23,6 +23,10 @@ use crate::{
 
 /// How long a new agent may take to answer.
 const START_MAX: Duration = Duration::from_secs(30);
+/// How long an agent may take to say that it is there.
+const HELLO_MAX: Duration = Duration::from_secs(10);
+/// Largest status document.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const START_PAUSE: Duration = Duration::from_millis(5);
 const TAKEN_PAUSE: Duration = Duration::from_millis(100);
 
@@ -36,14 +40,18 @@ pub(super) async fn find(state_dir: &Path) -> Option<AgentClient<Channel>> {
     // The name is never resolved: the connector dials the socket.
     let endpoint = Endpoint::from_static("http://agent");
     let channel = endpoint.connect_with_connector(dial).await.ok()?;
-    Some(AgentClient::new(channel).max_decoding_message_size(64 * 1024 * 1024))
+    let mut agent = AgentClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+    // A socket may still take connections while its agent is being killed.
+    let greeted = tokio::time::timeout(HELLO_MAX, agent.hello(HelloRequest {})).await;
+    matches!(greeted, Ok(Ok(_))).then_some(agent)
 }
 
 /// The agent, or why there is none.
 pub(super) async fn expect(state_dir: &Path) -> Result<AgentClient<Channel>, Failure> {
     find(state_dir).await.ok_or_else(|| {
         let socket = state_dir.join(SOCKET);
-        let text = format!("no agent answers on {}; `etcd-manager start` starts one", socket.display());
+        let text =
+            format!("no agent answers on {}; `etcd-manager start` starts one", socket.display());
         Failure::new(NO_AGENT, text)
     })
 }
@@ -129,7 +137,7 @@ pub(super) async fn await_gone(pid: i32) -> Result<(), Failure> {
         }
     };
     let late = || Failure::failed("the nodes are stopped, but the agent does not end");
-    tokio::time::timeout(START_MAX, gone).await.or(Err(late()))
+    tokio::time::timeout(START_MAX, gone).await.map_err(|_elapsed| late())
 }
 
 /// The agent's last words.

@@ -38,22 +38,29 @@ pub(super) async fn logs(logs: &Logs, screen: &mut Screen) -> Result<Outcome, Fa
             return Ok(Outcome::Done);
         }
     }
-    while logs.follow {
+    if logs.follow {
+        follow(file, &path, screen).await?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Copies what is added, until Ctrl-C or until nobody reads any more.
+async fn follow(mut file: Option<File>, path: &Path, screen: &mut Screen) -> io::Result<()> {
+    loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(PAUSE) => {}
         }
         if let Some(file) = &mut file
             && !copy_rest(file, screen)?
         {
-            break;
+            return Ok(());
         }
         // Rotated away: what was added before that has just been copied.
-        if file.as_ref().is_none_or(|file| is_replaced(file, &path)) {
-            file = OpenOptions::new().read(true).open(&path).ok().or(file);
+        if file.as_ref().is_none_or(|file| is_replaced(file, path)) {
+            file = OpenOptions::new().read(true).open(path).ok().or(file);
         }
     }
-    Ok(Outcome::Done)
 }
 
 /// False if nobody reads our output any more.
@@ -117,9 +124,7 @@ mod tests {
         file.write_all(content.as_bytes()).unwrap();
         let start = start_of_last_lines(&mut file, lines).unwrap();
         file.seek(SeekFrom::Start(start)).unwrap();
-        let mut rest = String::new();
-        file.read_to_string(&mut rest).unwrap();
-        rest
+        io::read_to_string(file).unwrap()
     }
 
     #[test]

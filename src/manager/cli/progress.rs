@@ -109,7 +109,13 @@ impl<'a> View<'a> {
     fn end(&mut self, verdict: Verdict, text: &str, elapsed_ms: u64) {
         let screen = match self {
             Self::Json(screen) => {
-                json_line(screen, kind_word(Kind::End), text, Some(verdict_word(verdict)), elapsed_ms);
+                json_line(
+                    screen,
+                    kind_word(Kind::End),
+                    text,
+                    Some(verdict_word(verdict)),
+                    elapsed_ms,
+                );
                 return;
             }
             Self::Live { bar, screen } => {

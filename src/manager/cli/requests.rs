@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use wire::agentpb::{
-    ApplyRequest, PlanRequest, RestartRequest, ShutdownRequest, StartRequest, StatusRequest,
-    StopRequest,
+    ApplyRequest, HelloRequest, PlanRequest, RestartRequest, ShutdownRequest, StartRequest,
+    StatusRequest, StopRequest,
 };
 
 use super::{
@@ -61,16 +61,14 @@ pub(super) async fn plan(
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let loaded = load(file, screen)?;
-    let (text, json, refused) = match connect::find(&loaded.spec.agent.state_dir).await {
-        Some(mut agent) => {
-            let request = PlanRequest { source: source(&loaded), text: loaded.text };
-            let plan = agent.plan(request).await?.into_inner();
-            (plan.text, plan.json, !plan.refused.is_empty())
-        }
-        None => {
-            let plan = offline::plan(&loaded.spec, environment).await?;
-            (render::text(&plan), render::json(&plan), plan.has(NoteKind::Refused))
-        }
+    let found = connect::find(&loaded.spec.agent.state_dir).await;
+    let (text, json, refused) = if let Some(mut agent) = found {
+        let request = PlanRequest { source: source(&loaded), text: loaded.text };
+        let plan = agent.plan(request).await?.into_inner();
+        (plan.text, plan.json, !plan.refused.is_empty())
+    } else {
+        let plan = offline::plan(&loaded.spec, environment).await?;
+        (render::text(&plan), render::json(&plan), plan.has(NoteKind::Refused))
     };
     let shown = if output == Output::Json { json } else { text };
     screen.line(shown.trim_end());
@@ -94,8 +92,9 @@ pub(super) async fn status(
     let state_dir = spec::state_dir(&status.spec_file())?;
     let mut agent = connect::expect(&state_dir).await?;
     let answer = agent.status(StatusRequest {}).await?.into_inner();
-    let report: StatusReport = serde_json::from_str(&answer.json)
-        .map_err(|error| Failure::failed(format!("the agent's status is not understood: {error}")))?;
+    let report: StatusReport = serde_json::from_str(&answer.json).map_err(|error| {
+        Failure::failed(format!("the agent's status is not understood: {error}"))
+    })?;
     match status.output {
         Output::Text => screen.print(&table(&report)),
         Output::Json => {
@@ -153,7 +152,8 @@ pub(super) async fn stop(
     let lines = agent.stop(request).await?.into_inner();
     let outcome = progress::follow(lines, stop.output, screen).await?;
     if stop.agent && outcome.code() == 0 {
-        let pid = agent.shutdown(ShutdownRequest {}).await?.into_inner().pid;
+        let pid = agent.hello(HelloRequest {}).await?.into_inner().pid;
+        agent.shutdown(ShutdownRequest {}).await?;
         connect::await_gone(pid).await?;
     }
     Ok(outcome)

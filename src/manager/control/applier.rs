@@ -87,9 +87,9 @@ impl Applier {
         for work in work {
             let done = match work {
                 Apply::Entries(entries) => self.apply(&entries),
-                Apply::Snapshot(_) => Err(ControlError::Broken(
-                    "a group of one was sent a snapshot".to_owned(),
-                )),
+                Apply::Snapshot(_) => {
+                    Err(ControlError::Broken("a group of one was sent a snapshot".to_owned()))
+                }
             };
             if let Err(error) = done {
                 self.shared.give_up(ErrorChain(&error).to_string());

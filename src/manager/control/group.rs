@@ -109,9 +109,8 @@ impl Control {
         };
         applier.spawn(work)?;
         let proposals = AtomicU64::new(0);
-        let control = Self {
-            group: Arc::new(Group { raft, clock, incarnation, proposals, shared }),
-        };
+        let control =
+            Self { group: Arc::new(Group { raft, clock, incarnation, proposals, shared }) };
         // Once this entry of a new term is applied, so is everything before it.
         let happened = Entry::Happened {
             node: String::new(),
@@ -190,11 +189,14 @@ impl Drop for Group {
     }
 }
 
+/// A command and what became of it.
+pub(super) type Folded = (Envelope, Result<(), Rejected>);
+
 /// Adds one log entry to a state. Changes of the group itself are none of the state's business.
 pub(super) fn fold(
     state: &mut ControlState,
     entry: &raftpb::Entry,
-) -> Result<Option<(Envelope, Result<(), Rejected>)>, ControlError> {
+) -> Result<Option<Folded>, ControlError> {
     let payload = entry.data.as_deref().unwrap_or_default();
     if entry.r#type() != raftpb::EntryType::EntryNormal || payload.is_empty() {
         return Ok(None);

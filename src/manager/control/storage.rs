@@ -58,7 +58,7 @@ impl Layout {
         let identity = self.identity(disk)?;
         let has_log = wal::exists(disk, &self.wal).map_err(ControlError::Look)?;
         match (identity, has_log) {
-            (Some(_), true) | (None, true) => Ok(false),
+            (Some(_) | None, true) => Ok(false),
             (Some(_), false) => Err(self.lost("its log is gone")),
             // Nodes were started by somebody whose records are gone.
             (None, false) if self.has_nodes(disk)? => Err(self.lost("identity and log are gone")),
@@ -99,8 +99,8 @@ impl Layout {
         disk.create_dir_all(&self.snap).map_err(ControlError::Look)?;
         let incarnation = rand::random_range(1..=u64::MAX);
         let metadata = walpb::Metadata { node_id: incarnation, cluster_id: incarnation };
-        let wal = Wal::create(disk.clone(), &self.wal, metadata, config())
-            .map_err(ControlError::Log)?;
+        let wal =
+            Wal::create(disk.clone(), &self.wal, metadata, config()).map_err(ControlError::Log)?;
         self.begin(disk, wal, incarnation)
     }
 
@@ -168,15 +168,14 @@ impl Layout {
         let marks = wal::snapshot_marks(&**disk, &self.wal).map_err(ControlError::Log)?;
         let snaps = SnapDir::new(disk.clone(), &self.snap);
         let newest = snaps.newest(&marks).map_err(ControlError::Log)?;
-        let from = newest.as_ref().map_or_else(walpb::Snapshot::default, |snapshot| {
-            walpb::Snapshot {
+        let from =
+            newest.as_ref().map_or_else(walpb::Snapshot::default, |snapshot| walpb::Snapshot {
                 index: snapshot.metadata.index,
                 term: snapshot.metadata.term,
                 conf_state: None,
-            }
-        });
-        let (wal, replay) = Wal::open(disk.clone(), &self.wal, &from, config())
-            .map_err(ControlError::Log)?;
+            });
+        let (wal, replay) =
+            Wal::open(disk.clone(), &self.wal, &from, config()).map_err(ControlError::Log)?;
         Ok((wal, replay, newest))
     }
 

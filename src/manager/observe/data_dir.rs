@@ -70,7 +70,8 @@ fn metadata(disk: &dyn Disk, log: &Path) -> std::io::Result<Option<walpb::Metada
         let field = u64::from_le_bytes(*length);
         let bytes = usize::try_from(field & ((1 << 56) - 1)).unwrap_or(usize::MAX);
         // The top bit says that there is padding; three bits below it say how much.
-        let padding = if field >> 63 == 1 { usize::try_from((field >> 56) & 7).unwrap_or(0) } else { 0 };
+        let padding =
+            if field >> 63 == 1 { usize::try_from((field >> 56) & 7).unwrap_or(0) } else { 0 };
         let Some(frame) = after.get(..bytes).filter(|frame| !frame.is_empty()) else { break };
         let Ok(record) = walpb::Record::decode(frame) else { break };
         if record.r#type == METADATA_RECORD {

@@ -136,7 +136,8 @@ fn members(cluster: &Cluster, spec: &ClusterSpec, observation: &Observation) -> 
         .into_iter()
         .filter_map(|name| {
             let (node, seen) = (kept.get(name)?, *looked.get(name)?);
-            let listed = observation.members.known().and_then(|members| listed(members, name, seen));
+            let listed =
+                observation.members.known().and_then(|members| listed(members, name, seen));
             let mut member = processed(name, node, seen);
             placed(&mut member, spec, listed);
             answered(&mut member, node, seen, furthest);
@@ -229,12 +230,7 @@ fn placed(member: &mut MemberReport, spec: &ClusterSpec, listed: Option<&Member>
 }
 
 /// What the member says about itself.
-fn answered(
-    member: &mut MemberReport,
-    node: &Node,
-    seen: &NodeObservation,
-    furthest: Option<u64>,
-) {
+fn answered(member: &mut MemberReport, node: &Node, seen: &NodeObservation, furthest: Option<u64>) {
     let Some(status) = seen.status.known() else { return };
     member.id = Some(status.member.to_string());
     member.role = Some(

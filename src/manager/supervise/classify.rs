@@ -248,8 +248,8 @@ impl ExitFacts {
         line.get(..complaint)?
             .split(|c: char| c.is_whitespace() || c == '"' || c == ',')
             .filter_map(|word| word.trim_end_matches(':').rsplit_once(':'))
-            .filter_map(|(_, port)| port.trim_end_matches('/').parse().ok())
-            .last()
+            .rev()
+            .find_map(|(_, port)| port.trim_end_matches('/').parse().ok())
     }
 
     /// Its last words, shortened: of a JSON line the message and the error.

@@ -14,7 +14,7 @@ use super::{
     classify::Verdict,
     policy::{Decision, End, Policy, RestartHistory},
     process::{data_dir_owner, port_owner},
-    record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, wall_ms},
+    record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, StopRecord, wall_ms},
     state::{EndSeen, NodeEvent, NodeState, Phase},
     watch::ProcessWatch,
 };
@@ -342,8 +342,7 @@ impl Task {
             code: None,
             signal: None,
             spawn_error: None,
-            stop_asked: false,
-            stop_forced: false,
+            stop: StopRecord::NotAsked,
             oom_counter_rose: false,
             free_bytes: None,
             lasted_ms: 0,

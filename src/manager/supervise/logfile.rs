@@ -179,7 +179,7 @@ mod tests {
     fn the_last_lines_are_remembered_across_chunks_and_bounded() {
         let mut tail = Tail::default();
         for number in 0..99 {
-            tail.push(format!("li").as_bytes());
+            tail.push(b"li");
             tail.push(format!("ne {number}\n").as_bytes());
         }
         tail.push(&[b'x'; 2000]);

@@ -78,9 +78,7 @@ pub struct ExitRecord {
     /// Why it could not be started.
     pub spawn_error: Option<String>,
     /// Whether the shim had been told to stop it.
-    pub stop_asked: bool,
-    /// Whether it had to be killed after the stop timeout.
-    pub stop_forced: bool,
+    pub stop: StopRecord,
     /// Whether the kernel's out-of-memory counter rose during the run.
     pub oom_counter_rose: bool,
     /// Bytes free in the data dir's file system.
@@ -93,6 +91,19 @@ pub struct ExitRecord {
     pub tail: Vec<String>,
 }
 
+/// How a stop went, as far as it had come when the node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopRecord {
+    /// Nobody had asked for one.
+    #[default]
+    NotAsked,
+    /// SIGTERM was enough.
+    Graceful,
+    /// SIGKILL was needed, after the stop timeout.
+    Forced,
+}
+
 impl ExitRecord {
     /// What the classification table wants to know.
     #[must_use]
@@ -101,7 +112,7 @@ impl ExitRecord {
             code: self.code,
             signal: self.signal,
             spawn_error: self.spawn_error.clone(),
-            stop_asked: self.stop_asked,
+            stop_asked: self.stop != StopRecord::NotAsked,
             oom_counter_rose: self.oom_counter_rose,
             free_bytes: self.free_bytes,
             tail: self.tail.clone(),

@@ -34,7 +34,7 @@ use super::{
     child::{self, Account},
     logfile::RotatingLog,
     process::{ProcessId, oom_kills},
-    record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, wall_ms},
+    record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, StopRecord, wall_ms},
 };
 
 /// How often the end of the node is looked for where the kernel gives no pidfd.
@@ -180,8 +180,7 @@ fn open_pidfd(process: &ProcessId) -> Option<OwnedFd> {
 struct End {
     status: Option<ExitStatus>,
     spawn_error: Option<String>,
-    stop_asked: bool,
-    stop_forced: bool,
+    stop: StopRecord,
 }
 
 struct Shim<'a> {
@@ -229,8 +228,11 @@ impl Shim<'_> {
                 return self.record_end(End {
                     status,
                     spawn_error: None,
-                    stop_asked: !matches!(stop, Stop::NotAsked),
-                    stop_forced: matches!(stop, Stop::Forced),
+                    stop: match stop {
+                        Stop::NotAsked => StopRecord::NotAsked,
+                        Stop::Until(_) => StopRecord::Graceful,
+                        Stop::Forced => StopRecord::Forced,
+                    },
                 });
             }
         }
@@ -280,8 +282,7 @@ impl Shim<'_> {
             code: end.status.and_then(|status| status.code()),
             signal: end.status.and_then(|status| status.signal()),
             spawn_error: end.spawn_error,
-            stop_asked: end.stop_asked,
-            stop_forced: end.stop_forced,
+            stop: end.stop,
             oom_counter_rose,
             free_bytes: self.disk.free_bytes(&self.order.data_dir).ok(),
             lasted_ms: u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),

@@ -4,7 +4,7 @@ use disk::Disk;
 
 use super::{
     classify::{Cause, Verdict, classify, exit_text},
-    record::{ExitRecord, NodeDir, Record, RunRecord},
+    record::{ExitRecord, NodeDir, Record, RunRecord, StopRecord},
 };
 use crate::generate::Launch;
 
@@ -113,7 +113,7 @@ impl EndSeen {
         let facts = exit.facts();
         let row = classify(&facts);
         let mut text = format!("{}: {}", row.cause, exit_text(&facts));
-        if exit.stop_forced {
+        if exit.stop == StopRecord::Forced {
             text.push_str(" (it did not stop in time and was killed)");
         }
         if row.verdict != Verdict::Hold

@@ -117,7 +117,8 @@ fn signals_are_named() {
 
 #[test]
 fn last_words_are_the_message_and_the_error() {
-    let line = r#"{"level":"fatal","msg":"discovery failed","error":"no such host","stacktrace":"x"}"#;
+    let line =
+        r#"{"level":"fatal","msg":"discovery failed","error":"no such host","stacktrace":"x"}"#;
     assert_eq!(exited(1, &["a", line]).last_words().unwrap(), "discovery failed: no such host");
     assert_eq!(exited(1, &["plain words"]).last_words().unwrap(), "plain words");
     assert_eq!(exited(1, &[&"x".repeat(999)]).last_words().unwrap().len(), 200);
