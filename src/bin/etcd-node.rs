@@ -2,7 +2,7 @@
 //! etcd does: by the signal it got, with 0 when it was removed, with 1 when it failed.
 
 use std::{
-    ffi::OsString,
+    ffi::OsStr,
     io::{self, Write},
     process::ExitCode,
     sync::Arc,
@@ -16,9 +16,10 @@ use node::{
 };
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(text).collect();
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| text(&argument)).collect();
     let environment: Vec<(String, String)> =
-        std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        std::env::vars_os().map(|(name, value)| (text(&name), text(&value))).collect();
     match config::load(&arguments, &environment) {
         Ok(Command::Run { config, notes }) => run_member(&config, &notes),
         Ok(Command::Help) => print(&config::help()),
@@ -70,7 +71,7 @@ fn end_on_panic() {
     }));
 }
 
-fn text(text: OsString) -> String {
+fn text(text: &OsStr) -> String {
     text.to_string_lossy().into_owned()
 }
 

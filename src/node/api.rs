@@ -13,7 +13,7 @@ mod members;
 mod status;
 mod wording;
 
-pub use listen::serve;
+pub(crate) use self::{http::refuse_method, listen::serve};
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use wire::etcdserverpb::{
 use crate::server::Server;
 
 /// All that the client port answers, for gRPC (by content type) and plain HTTP.
-pub fn router(server: &Arc<Server>) -> Router {
+pub(crate) fn router(server: &Arc<Server>) -> Router {
     let largest = server.config().max_request_bytes + limits::GRPC_OVERHEAD_BYTES;
     let kv = KvServer::new(kv::KvService::new(Arc::clone(server)))
         .max_decoding_message_size(largest)
@@ -49,6 +49,6 @@ pub fn router(server: &Arc<Server>) -> Router {
 }
 
 /// What `--listen-metrics-urls` answers: /metrics and /health.
-pub fn metrics_router(server: &Arc<Server>) -> Router {
+pub(crate) fn metrics_router(server: &Arc<Server>) -> Router {
     http::metrics_router(server)
 }

@@ -17,3 +17,8 @@ pub mod startup;
 
 /// The etcd release whose behaviour this member claims: a compatibility level, not our version.
 pub const VERSION: &str = "3.5.21";
+
+/// [`VERSION`], parsed.
+fn own_version() -> semver::Version {
+    semver::Version::parse(VERSION).expect("our version is X.Y.Z: a test says so")
+}

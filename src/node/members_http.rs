@@ -13,7 +13,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::server::Server;
+use crate::{api::refuse_method, server::Server};
 
 const CLUSTER_ID: HeaderName = HeaderName::from_static("x-etcd-cluster-id");
 const JSON: &str = "application/json";
@@ -28,15 +28,8 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .with_state(Arc::clone(server))
 }
 
-/// The answer to any method but GET, as Go gives it.
-fn refused(method: &Method) -> Option<Response> {
-    let allow = [(header::ALLOW, "GET")];
-    let refusal = (StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n");
-    (method != Method::GET).then(|| refusal.into_response())
-}
-
 async fn members(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Some(refused) = refused(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     let members: Vec<String> =
@@ -47,7 +40,7 @@ async fn members(State(server): State<Arc<Server>>, method: Method) -> Response 
 }
 
 async fn version(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Some(refused) = refused(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     ([(header::CONTENT_TYPE, JSON)], server.version_json()).into_response()
@@ -85,7 +78,7 @@ async fn hash_kv(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Some(refused) = refused(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     let cluster = server.cluster_id().to_string();
@@ -121,7 +114,7 @@ async fn hash_kv(
 
 /// `true` or `false`, after a linearizable read, as in etcd.
 async fn downgrade_enabled(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Some(refused) = refused(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     if let Err(error) = server.linearizable_read().await {

@@ -50,7 +50,7 @@ use wire::etcdserverpb::ResponseHeader;
 
 pub use self::{
     corrupt::{Mismatch, compare_with_peers},
-    metrics::Metrics,
+    metrics::{DiskHistogram, Metrics},
     settings::{AutoCompaction, Settings},
     snapshot::import_snapshot_db,
     start::{Parts, StartError},

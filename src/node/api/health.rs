@@ -9,7 +9,7 @@ use axum::{
 };
 use wire::etcdserverpb::{AlarmType, RangeRequest};
 
-use super::http::only_get;
+use super::http::refuse_method;
 use crate::server::Server;
 
 /// What the query asks for.
@@ -27,7 +27,7 @@ pub(super) async fn health(
     method: Method,
     RawQuery(query): RawQuery,
 ) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     let query = parse(query.as_deref().unwrap_or_default());

@@ -35,18 +35,16 @@ pub(super) fn metrics_router(server: &Arc<Server>) -> Router {
         .with_state(Arc::clone(server))
 }
 
-/// Answers GET only, as Go does: 405 with `Allow`.
-pub(super) fn only_get(method: &Method) -> Result<(), Response> {
-    if method == Method::GET {
-        return Ok(());
-    }
+/// The answer to any method but GET, as Go gives it: 405 with `Allow`.
+pub(crate) fn refuse_method(method: &Method) -> Option<Response> {
     let allow = [(header::ALLOW, "GET")];
-    Err((StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n").into_response())
+    let refusal = (StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n");
+    (method != Method::GET).then(|| refusal.into_response())
 }
 
 /// `{"etcdserver":"3.5.21","etcdcluster":"3.5.0"}`.
 async fn version(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     let json = [(header::CONTENT_TYPE, "application/json")];
@@ -54,7 +52,7 @@ async fn version(State(server): State<Arc<Server>>, method: Method) -> Response 
 }
 
 async fn metrics(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];

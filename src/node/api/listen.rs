@@ -29,7 +29,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// Accepts until `stop` turns true, then lets running requests finish for a moment.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
     let server = builder();
     loop {

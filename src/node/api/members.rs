@@ -10,7 +10,7 @@ use axum::{
 use base::MemberId;
 use serde::Serialize;
 
-use super::http::only_get;
+use super::http::refuse_method;
 use crate::server::Server;
 
 /// A member as API v2 shows it: the id as a hex string, empty lists and names present.
@@ -42,11 +42,11 @@ struct Members {
 
 /// `{"members":[…]}`.
 pub(super) async fn list(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     let members = server.membership().members().into_iter().map(MemberV2::from).collect();
-    // Only the list ends with a newline.
+    // Go ends what it encodes with a newline, but not its errors.
     answer(&server, StatusCode::OK, &Members { members }, "\n")
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn one(
     method: Method,
     Path(rest): Path<String>,
 ) -> Response {
-    if let Err(refused) = only_get(&method) {
+    if let Some(refused) = refuse_method(&method) {
         return refused;
     }
     if rest.trim_end_matches('/') != "leader" {
@@ -65,7 +65,7 @@ pub(super) async fn one(
     let leader = server.raft_status().leader;
     let member = leader.and_then(|id: MemberId| server.membership().member(id));
     match member {
-        Some(member) => answer(&server, StatusCode::OK, &MemberV2::from(member), ""),
+        Some(member) => answer(&server, StatusCode::OK, &MemberV2::from(member), "\n"),
         None => message(&server, StatusCode::SERVICE_UNAVAILABLE, "During election"),
     }
 }

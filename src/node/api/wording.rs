@@ -62,13 +62,9 @@ pub(super) async fn fallback(request: Request) -> Response {
         return response;
     }
     let path = request.uri().path().trim_start_matches('/');
-    match path.rsplit_once('/') {
-        Some((service, _)) => {
-            Status::unimplemented(format!("unknown service {service}")).into_http()
-        }
-        None => {
-            let text = format!("malformed method name: {:?}", request.uri().path());
-            Status::new(Code::Unimplemented, text).into_http()
-        }
-    }
+    let Some((service, _)) = path.rsplit_once('/') else {
+        let text = format!("malformed method name: {:?}", request.uri().path());
+        return Status::new(Code::Unimplemented, text).into_http();
+    };
+    Status::unimplemented(format!("unknown service {service}")).into_http()
 }

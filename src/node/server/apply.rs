@@ -57,7 +57,8 @@ pub(super) fn run(mut applier: Applier, inputs: &Receiver<Input>) {
                 Ok(())
             }
             Input::Stop(done) => {
-                drop(done.send(()));
+                // Whoever stops us may have given up waiting.
+                done.send(()).unwrap_or_default();
                 return;
             }
         };
@@ -128,7 +129,8 @@ impl Applier {
         if compacted != self.compacted_revision {
             self.compacted_revision = compacted;
             // One token is enough to wake the worker.
-            drop(self.server.compaction_wanted.try_send(()));
+            // If it is full the worker is about to look anyway.
+            self.server.compaction_wanted.try_send(()).unwrap_or_default();
         }
         if self.index - self.snapshot_index > self.server.settings.snapshot_count {
             snapshot::save(self)?;

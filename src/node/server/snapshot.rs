@@ -121,10 +121,10 @@ pub(super) async fn outgoing(
 ) -> Result<OutgoingSnapshot, SnapshotError> {
     let (reply, cut) = oneshot::channel();
     let ask = Arc::clone(&server);
-    tokio::task::spawn_blocking(move || ask.apply.send(Input::Cut(reply)))
+    tokio::task::spawn_blocking(move || ask.apply.send(Input::Cut(reply)).ok())
         .await
         .ok()
-        .and_then(Result::ok)
+        .flatten()
         .ok_or_else(|| SnapshotError::new("the apply thread has ended"))?;
     let state = cut
         .await

@@ -65,7 +65,8 @@ impl Server {
         let ended = tokio::task::spawn_blocking(move || {
             let (done, ends) = crossbeam_channel::bounded(1);
             if server.apply.send_timeout(apply::Input::Stop(done), APPLY_END).is_ok() {
-                drop(ends.recv_timeout(APPLY_END));
+                // A thread that hangs must not keep the process.
+                ends.recv_timeout(APPLY_END).unwrap_or_default();
             }
             server.backend.load().close()
         });

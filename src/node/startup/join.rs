@@ -8,7 +8,7 @@ use consensus::Durable;
 use wal::{Wal, snap::SnapDir};
 use wire::{raftpb, walpb};
 
-use super::{Begun, Start, StartupError, restart::own_version};
+use super::{Begun, Start, StartupError};
 use crate::peer::fetch::{FetchedMember, FetchedMembers};
 
 /// How long one member may take to tell of the others.
@@ -126,7 +126,7 @@ async fn check_versions(
     member: MemberId,
     running: &[FetchedMember],
 ) -> Result<(), StartupError> {
-    let own = own_version();
+    let own = crate::own_version();
     let mut compatible = false;
     for other in running.iter().filter(|other| other.id != member.get()) {
         let Some(version) = cluster_version(start, other).await else { continue };

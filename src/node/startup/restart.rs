@@ -88,7 +88,7 @@ fn check_membership(machine: &Machine, member: MemberId) -> Result<(), StartupEr
     if machine.membership.is_removed(member) {
         return Err(StartupError::Removed(member));
     }
-    let own = own_version();
+    let own = crate::own_version();
     let decided = machine.membership.cluster_version();
     let decided = decided.and_then(|text| semver::Version::parse(&text).ok());
     match decided {
@@ -99,8 +99,4 @@ fn check_membership(machine: &Machine, member: MemberId) -> Result<(), StartupEr
         }
         _ => Ok(()),
     }
-}
-
-pub(super) fn own_version() -> semver::Version {
-    semver::Version::parse(crate::VERSION).expect("our version is X.Y.Z: a test says so")
 }
