@@ -13,6 +13,7 @@ mod auto_compact;
 mod compact;
 mod conf;
 mod corrupt;
+mod first_election;
 mod host;
 mod ids;
 mod leader;

@@ -21,6 +21,8 @@ use super::{
 };
 use crate::peer::{OutgoingSnapshot, SnapshotError};
 
+/// Meta row: index of the last entry whose effect is in the store.
+const CONSISTENT_INDEX: &[u8] = b"consistent_index";
 /// Rows imported in one batch.
 const IMPORT_ROWS: usize = 10_000;
 
@@ -63,7 +65,7 @@ impl Applier {
         // The old store goes last: until the new one has its name, a restart finds one or the other.
         let incoming = store.with_extension("incoming");
         let options = server.settings.backend.clone();
-        import_snapshot_db(&server.disk, &received, &incoming, options.clone())?;
+        import_snapshot_db(&server.disk, (&received, index), &incoming, options.clone())?;
         server.backend.load().close()?;
         server.disk.rename(&incoming, &store).map_err(|error| io(&error))?;
         let backend = Backend::open(Arc::clone(&server.disk), &store, options)?;
@@ -197,13 +199,15 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// Makes a store at `store` from the bbolt file a leader sent. Whatever was half-made there before is begun anew.
+/// Makes a store at `store` from the bbolt file a leader sent with its snapshot of that index. Whatever was half-made
+/// there before is begun anew. The store's consistent index is at least the snapshot's: a leader of 3.4 moves it with
+/// changes of the key space only, and behind the snapshot it would look as if entries were missing.
 ///
 /// # Errors
 /// The file is damaged, or the disk fails.
 pub fn import_snapshot_db(
     disk: &Arc<dyn Disk>,
-    bolt_file: &Path,
+    (bolt_file, index): (&Path, u64),
     store: &Path,
     options: Options,
 ) -> Result<(), StateError> {
@@ -232,6 +236,13 @@ pub fn import_snapshot_db(
         if let Some(error) = failure {
             return Err(error.into());
         }
+        backend.write(batch)?;
+    }
+    let consistent = backend.get(Bucket::Meta, CONSISTENT_INDEX)?;
+    let consistent = consistent.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
+    if consistent.unwrap_or(0) < index {
+        let mut batch = WriteBatch::default();
+        batch.put(Bucket::Meta, CONSISTENT_INDEX, index.to_be_bytes().to_vec());
         backend.write(batch)?;
     }
     backend.close()?;

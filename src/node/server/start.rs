@@ -17,8 +17,8 @@ use state::{Machine, quota::Quota};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Metrics, Server, Settings, apply, auto_compact, compact, corrupt, host::Outlets, ids::Ids,
-    leader, peers::Events, publish, read, version, waiters::Waiters,
+    Metrics, Server, Settings, apply, auto_compact, compact, corrupt, first_election,
+    host::Outlets, ids::Ids, leader, peers::Events, publish, read, version, waiters::Waiters,
 };
 use crate::peer::{Transport, TransportConfig, fetch::Fetcher, urls::PeerUrlError};
 
@@ -83,6 +83,7 @@ impl Server {
         };
         let snapshot = parts.durable.snapshot.clone();
         let applied = parts.durable.applied.get();
+        let first_election = parts.raft.fast_forward_election.then_some(parts.raft.election_ticks);
         let (raft, _owner) =
             Raft::start(parts.raft, parts.durable, outlets).map_err(StartError::Raft)?;
         let started = parts.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -134,6 +135,9 @@ impl Server {
         let compactor = Arc::clone(&server);
         spawn_thread("compact", move || compact::run(&compactor, &compactions))?;
         server.spawn_tasks(waiting, answers);
+        if let Some(ticks) = first_election {
+            tokio::spawn(first_election::run(Arc::clone(&server), ticks));
+        }
         Ok(server)
     }
 

@@ -102,7 +102,7 @@ impl Start<'_> {
                 }
                 opened.backend.close().map_err(StartupError::Store)?;
                 drop(opened);
-                opened = self.replace_store((member, cluster), &received)?;
+                opened = self.replace_store((member, cluster), (&received, index))?;
             }
             return Ok(opened);
         }
@@ -114,7 +114,7 @@ impl Start<'_> {
             return self.open_store(member, cluster);
         }
         if has_received {
-            return self.replace_store((member, cluster), &received);
+            return self.replace_store((member, cluster), (&received, index));
         }
         Err(StartupError::Inconsistent(format!(
             "database file ({}) of the backend is missing, and the log begins after entry {index}: the data cannot be rebuilt here",
@@ -125,12 +125,12 @@ impl Start<'_> {
     fn replace_store(
         &self,
         (member, cluster): (MemberId, ClusterId),
-        received: &Path,
+        (received, index): (&Path, u64),
     ) -> Result<Opened, StartupError> {
         tracing::info!(from = %received.display(), "taking the leader's snapshot, which was interrupted");
         let disk = &self.around.disk;
         let incoming = self.layout.store.with_extension("incoming");
-        import_snapshot_db(disk, received, &incoming, self.store_options())?;
+        import_snapshot_db(disk, (received, index), &incoming, self.store_options())?;
         disk.rename(&incoming, &self.layout.store)
             .map_err(StartupError::disk("rename the imported store to", &self.layout.store))?;
         self.open_store(member, cluster)

@@ -258,3 +258,40 @@ async fn a_first_start_may_lose_power_at_any_moment() {
         assert_eq!(again.parts.durable.hard_state.commit, 1, "cut at {cut}");
     }
 }
+
+/// A bbolt file as a leader of 3.4 sends it: its consistent index is behind the snapshot's.
+fn write_received(disk: &SimDisk, index: u64) {
+    let path = format!("/data/member/snap/{index:016x}.snap.db");
+    let mut writer = bolt::Writer::create(disk, Path::new(&path)).unwrap();
+    for bucket in backend::Bucket::ALL {
+        writer.bucket(bucket.name().as_bytes()).unwrap();
+        match bucket {
+            backend::Bucket::Alarm => writer.put(b"\x08\x07\x10\x01", b"").unwrap(),
+            backend::Bucket::Meta => {
+                writer.put(b"consistent_index", &1_u64.to_be_bytes()).unwrap();
+            }
+            _ => {}
+        }
+    }
+    writer.finish().unwrap();
+    disk.sync_dir(Path::new("/data/member/snap")).unwrap();
+}
+
+#[tokio::test]
+async fn a_leader_s_snapshot_that_was_being_taken_is_taken_at_the_next_start() {
+    let disk = SimDisk::new();
+    let mut started = start_on(&disk, &[]).await.unwrap();
+    grow(&mut started, 5, true);
+    end(started);
+    write_received(&disk, 5);
+    // It is taken as well where the old store is gone already.
+    disk.remove_file(Path::new("/data/member/kv/state.redb")).unwrap();
+    for _ in 0..2 {
+        let started = start_on(&disk, &[]).await.unwrap();
+        assert_eq!(started.parts.machine.consistent_index(), Index::new(5));
+        assert_eq!(started.parts.machine.alarms.list().len(), 1, "its rows are there");
+        end(started);
+    }
+    let received = Path::new("/data/member/snap/0000000000000005.snap.db");
+    assert!(!disk.exists(received).unwrap(), "what was taken is swept");
+}
