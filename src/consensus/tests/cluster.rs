@@ -1,38 +1,34 @@
 //! Members over simulated disks, and the messages between them, delivered by hand.
 
+mod durable;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::Arc,
-    time::Duration,
 };
 
-use base::{MemberId, SystemClock};
+use base::MemberId;
 use bytes::Bytes;
 use disk::sim::SimDisk;
 use parking_lot::Mutex;
 use prost::Message as _;
 use raft::{GetEntriesContext, StateRole, Storage as _};
 use tokio::sync::watch;
-use wal::{Wal, WalConfig, snap::SnapDir};
-use wire::{
-    raftpb::{ConfChange, ConfChangeType, Entry, HardState, Message, MessageType},
-    walpb,
-};
+use wire::raftpb::{ConfChange, ConfChangeType, Entry, Message, MessageType};
+
+pub(super) use durable::config;
 
 use super::{
     history::History,
     host::{Machine, Outside, SimHost},
 };
 use crate::{
-    Config, Durable, Status, bootstrap_entries,
-    owner::{Halt, Owner, Wires},
-    shared::{Input, Shared},
+    Status, bootstrap_entries,
+    owner::{Halt, Owner},
+    shared::Input,
     translate::wire_entry,
 };
 
-const WAL: &str = "/data/wal";
-const SNAPS: &str = "/data/snap";
 pub(super) const ELECTION_TICKS: usize = 10;
 
 /// One member: its disk, and while it runs its owner.
@@ -107,95 +103,6 @@ impl Cluster {
         cluster.settle();
         assert_eq!(cluster.leader(), Some(1));
         cluster
-    }
-
-    /// A member that joins: nothing in its log.
-    pub(super) fn join(&mut self, id: u64) {
-        self.create(id, &[], None);
-    }
-
-    fn create(&mut self, id: u64, entries: &[Entry], state: Option<&HardState>) {
-        let disk = SimDisk::new();
-        let shared: Arc<dyn disk::Disk> = Arc::new(disk.clone());
-        shared.create_dir_all(Path::new(SNAPS)).expect("folder");
-        let metadata = walpb::Metadata { node_id: id, cluster_id: 7 };
-        let mut wal =
-            Wal::create(shared, Path::new(WAL), metadata, wal_config()).expect("a new log");
-        wal.append(entries, state, true).expect("the first entries");
-        drop(wal);
-        self.members.insert(
-            id,
-            Member {
-                id,
-                disk,
-                owner: None,
-                outside: Arc::default(),
-                status: watch::channel(Status::default()).1,
-                failure: None,
-                last_words: Vec::new(),
-            },
-        );
-        self.start(id);
-    }
-
-    /// Starts a member from its disk, as a node does.
-    pub(super) fn start(&mut self, id: u64) {
-        let pre_vote = self.pre_vote;
-        let member = self.members.get_mut(&id).expect("a member");
-        assert!(member.owner.is_none(), "{id} runs already");
-        member.failure = None;
-        let disk: Arc<dyn disk::Disk> = Arc::new(member.disk.clone());
-        let snaps = SnapDir::new(Arc::clone(&disk), Path::new(SNAPS));
-        let marks = wal::snapshot_marks(&*disk, Path::new(WAL)).expect("marks");
-        let newest = snaps.newest(&marks).expect("snapshots").unwrap_or_default();
-        let from = walpb::Snapshot {
-            index: newest.metadata.index,
-            term: newest.metadata.term,
-            conf_state: None,
-        };
-        let (wal, replay) = Wal::open(disk, Path::new(WAL), &from, wal_config()).expect("the log");
-        let machine = Machine::restore(&newest);
-        member.outside = Arc::new(Mutex::new(Outside::starting_at(machine)));
-        let shared = Arc::new(Shared::default());
-        let (verdicts, changes) = crossbeam_channel::bounded(64);
-        let (sender, status) = watch::channel(Status::default());
-        let host = SimHost {
-            outside: Arc::clone(&member.outside),
-            shared: Arc::clone(&shared),
-            changes: verdicts,
-        };
-        let durable = Durable {
-            wal,
-            snaps,
-            applied: newest.metadata.index.into(),
-            snapshot: newest.metadata,
-            hard_state: replay.hard_state,
-            entries: replay.entries,
-        };
-        let wires = Wires { host, shared, changes, status: sender };
-        member.status = status;
-        let owner = Owner::new(&config(id, pre_vote), durable, wires).expect("a sound disk");
-        member.owner = Some(owner);
-        self.act(id, |_| Ok(()));
-    }
-
-    /// A disk rolled back: starts a stopped member with only a part of its log.
-    pub(super) fn restart_with_log_up_to(&mut self, id: u64, last: u64) {
-        let member = self.members.remove(&id).expect("a member");
-        let disk: Arc<dyn disk::Disk> = Arc::new(member.disk);
-        let from = walpb::Snapshot::default();
-        let opened = Wal::open(disk, Path::new(WAL), &from, wal_config()).expect("the log");
-        let (_, mut replay) = opened;
-        replay.entries.retain(|entry| entry.index <= last);
-        replay.hard_state.commit = last;
-        self.create(id, &replay.entries, Some(&replay.hard_state));
-    }
-
-    /// Loses power; what was not synced may be gone.
-    pub(super) fn crash(&mut self, id: u64, seed: u64) {
-        let member = self.members.get_mut(&id).expect("a member");
-        member.owner = None;
-        member.disk.crash(seed);
     }
 
     /// Lets an owner do something and whatever follows; collects what it says.
@@ -335,32 +242,6 @@ impl Cluster {
         }
     }
 
-    /// Saves a `.snap` of the applied state; entries up to `keep` before it leave the memory.
-    pub(super) fn snapshot(&mut self, id: u64, keep: u64) {
-        let Some(member) = self.members.get(&id) else { return };
-        let machine = member.machine();
-        if machine.index == 0 || member.owner.is_none() {
-            return;
-        }
-        let disk = Arc::new(member.disk.clone());
-        let snapshot = machine.snapshot();
-        if SnapDir::new(disk, Path::new(SNAPS)).save(&snapshot).is_err() {
-            return;
-        }
-        let mark = walpb::Snapshot {
-            index: machine.index,
-            term: machine.term,
-            conf_state: Some(machine.conf_state()),
-        };
-        self.act(id, |owner| {
-            owner.shared.leave_errand(|errands| {
-                errands.saved = Some(mark);
-                errands.compact_to = Some(machine.index.saturating_sub(keep));
-            });
-            owner.handle(Input::Wake)
-        });
-    }
-
     /// Everybody runs, everything arrives; then all must have the same state.
     pub(super) fn heal_and_agree(&mut self) -> Machine {
         self.cut.clear();
@@ -398,24 +279,6 @@ impl Cluster {
             }
         }
         panic!("seed {}: no proposal is ever applied", self.seed);
-    }
-}
-
-fn wal_config() -> WalConfig {
-    WalConfig { segment_bytes: 8 * 1024, background: false, ..WalConfig::default() }
-}
-
-pub(super) fn config(id: u64, pre_vote: bool) -> Config {
-    Config {
-        id: MemberId::new(id),
-        tick: Duration::from_millis(10),
-        election_ticks: ELECTION_TICKS,
-        heartbeat_ticks: 1,
-        pre_vote,
-        fast_forward_election: true,
-        max_wals: 3,
-        max_snaps: 2,
-        clock: Arc::new(SystemClock),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Members that fell behind what the log still has.
 
+use raft::Storage as _;
 use wire::raftpb::{ConfChangeType, MessageType};
 
 use super::cluster::Cluster;
@@ -102,6 +103,19 @@ fn a_learner_catches_up_through_a_snapshot_and_is_in_its_configuration() {
     assert_eq!(cluster.members[&4].machine().members.get(&4), Some(&true));
     cluster.propose_change(1, ConfChangeType::ConfChangeAddNode, 4);
     cluster.heal_and_agree();
+}
+
+/// A mark above the last commit index in the log would not count at the next start.
+#[test]
+fn a_snapshot_at_a_commit_index_that_was_never_written_is_used_after_a_crash() {
+    let mut cluster = Cluster::led(1, 55);
+    cluster.propose(1);
+    cluster.snapshot(1, 0);
+    let index = cluster.members[&1].machine().index;
+    cluster.crash(1, 55);
+    cluster.start(1);
+    let owner = cluster.members[&1].owner.as_ref().expect("it runs");
+    assert_eq!(owner.raw.store().first_index(), Ok(index + 1));
 }
 
 #[test]
