@@ -152,8 +152,12 @@ async fn serve(
     service: Service,
     mut ending: watch::Receiver<bool>,
 ) -> Result<(), AgentError> {
-    let listener =
-        bind(&path).map_err(|source| AgentError::Socket { path: path.clone(), source })?;
+    let listener = bind(&path, &*service.cluster.tools.disk)
+        .map_err(|source| AgentError::Socket { path: path.clone(), source })?;
+    // Where systemd started us with Type=notify; elsewhere this does nothing.
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::debug!("systemd was not notified: {error}");
+    }
     let stop = async move {
         drop(ending.wait_for(|ending| *ending).await);
     };
@@ -166,13 +170,15 @@ async fn serve(
     std::future::pending().await
 }
 
-/// The state dir's lock is held, so a socket that is there is a dead agent's.
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// The state dir's lock is held, so a socket that is there is a dead agent's. The new one gets its
+/// mode before it gets its name: nobody else can ever connect.
+fn bind(path: &Path, disk: &dyn Disk) -> io::Result<UnixListener> {
+    let draft = path.with_extension("new");
+    if disk.exists(&draft)? {
+        disk.remove_file(&draft)?;
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(&draft)?;
+    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600))?;
+    disk.rename(&draft, path)?;
     Ok(listener)
 }

@@ -101,7 +101,7 @@ async fn dispatch(
             requests::plan(&plan.spec_file(), plan.output, environment, screen).await
         }
         Command::Check(check) => requests::check(&check.spec_file(), screen),
-        Command::Status(status) => requests::status(&status, environment, screen).await,
+        Command::Status(status) => requests::status(&status, screen).await,
         Command::Env(env) => generated::environment(&env, environment, screen).await,
         Command::Flags(flags) => generated::flags(&flags, environment, screen).await,
         Command::Logs(logs) => logs::logs(&logs, screen).await,

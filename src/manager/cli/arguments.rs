@@ -1,4 +1,4 @@
-//! The commands and their options. docs/cli.md is this help, checked by a test.
+//! The commands and their options. docs/cli.md is made of this help: `UPDATE_EXPECT=1` rewrites it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -248,6 +248,28 @@ impl Logs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_of_the_command_line_is_its_help() {
+        let mut page = "# etcd-manager on the command line\n".to_owned();
+        let mut program = command().term_width(100);
+        program.build();
+        let mut add = |command: &mut clap::Command| {
+            let help = command.render_long_help().to_string();
+            let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+            let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+            page += &format!(
+                "\n## {}\n\n```text\n{}\n```\n",
+                name.replacen("manager-", "manager ", 1),
+                lines.join("\n").trim()
+            );
+        };
+        add(&mut program.clone());
+        for command in program.get_subcommands_mut().filter(|it| it.get_name() != "help") {
+            add(command);
+        }
+        crate::expect::same_as_kept("../../docs/cli.md", &page);
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

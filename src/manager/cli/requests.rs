@@ -45,6 +45,16 @@ pub(super) async fn apply(
 ) -> Result<Outcome, Failure> {
     let loaded = load(&apply.spec_file(), screen)?;
     let mut agent = connect::ensure(&loaded.spec, environment).await?;
+    let hello = agent.hello(HelloRequest {}).await?.into_inner();
+    if hello.version != env!("CARGO_PKG_VERSION") {
+        screen.error(&format!(
+            "the agent (pid {}) is version {}, this program {}; end it (SIGTERM: nodes run on) and \
+             apply again to have this version supervise",
+            hello.pid,
+            hello.version,
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
     let request = ApplyRequest {
         source: source(&loaded),
         text: loaded.text,
@@ -83,11 +93,7 @@ pub(super) fn check(file: &Path, screen: &mut Screen) -> Result<Outcome, Failure
     Ok(Outcome::Done)
 }
 
-pub(super) async fn status(
-    status: &Status,
-    _environment: &Environment,
-    screen: &mut Screen,
-) -> Result<Outcome, Failure> {
+pub(super) async fn status(status: &Status, screen: &mut Screen) -> Result<Outcome, Failure> {
     // Only to find the agent: a spec with a mistake in it must not hide the cluster.
     let state_dir = spec::state_dir(&status.spec_file())?;
     let mut agent = connect::expect(&state_dir).await?;

@@ -1,7 +1,7 @@
 //! `agent`: the agent in the foreground, with its log set up.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -53,7 +53,7 @@ pub(super) async fn run(agent: &Agent, environment: &Environment) -> Result<Outc
 fn log_to(file: Option<&Path>) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt().with_target(false).with_max_level(tracing::Level::INFO);
     let Some(path) = file else {
-        builder.with_writer(io::stderr).init();
+        builder.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
         return Ok(());
     };
     let path = std::path::absolute(path)?;

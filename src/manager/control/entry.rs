@@ -20,7 +20,7 @@ pub struct Envelope {
     pub proposal: u64,
     /// Random number of the agent's life that proposed it.
     pub incarnation: u64,
-    /// Wall time of the proposal, in milliseconds since 1970: a label (R15).
+    /// Wall time of the proposal, in milliseconds since 1970: a label only.
     pub at_ms: u64,
     /// The command.
     pub entry: Entry,

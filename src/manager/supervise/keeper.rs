@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    classify::Verdict,
+    classify::{Cause, Verdict},
     policy::{Decision, End, Policy, RestartHistory},
     process::{data_dir_owner, port_owner},
     record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, StopRecord, wall_ms},
@@ -261,7 +261,7 @@ impl Task {
                 }
             }
             Err(reason) => {
-                self.event(format!("not restarted: {reason}")).await;
+                self.event(format!("not restarted: {reason}"));
                 self.publish.send_modify(|state| state.phase = Phase::Held);
             }
         }
@@ -274,19 +274,18 @@ impl Task {
         };
         self.reap();
         match self.dir.exit(&*self.workshop.disk) {
-            Record::Known(exit) if exit.run == run.run => self.on_node_end(exit).await,
+            Record::Known(exit) if exit.run == run.run => self.on_node_end(&exit),
             _ if run.process.is_alive().unwrap_or(true) => {
-                self.event(format!("its shim {} was killed; a new one takes over", run.shim.pid))
-                    .await;
+                self.event(format!("its shim {} was killed; a new one takes over", run.shim.pid));
                 self.take_over(*run).await;
             }
-            _ => self.on_node_end(self.unseen_end(run.run)).await,
+            _ => self.on_node_end(&self.unseen_end(run.run)),
         }
     }
 
     /// Decides what follows from an end.
-    async fn on_node_end(&mut self, exit: ExitRecord) {
-        let mut seen = EndSeen::of(&exit);
+    fn on_node_end(&mut self, exit: &ExitRecord) {
+        let mut seen = EndSeen::of(exit);
         let port = exit.facts().port_refused();
         if let Some(owner) = port.and_then(|port| Some((port, port_owner(port)?))) {
             seen.text = format!("{}; port {} is held by {}", seen.text, owner.0, owner.1);
@@ -295,8 +294,11 @@ impl Task {
         let asked = !self.stop_answers.is_empty() || !self.workshop.guidance.is_wanted(&self.node);
         let (live, phase, then) = if asked {
             (Live::Idle, Phase::Down, String::new())
+        } else if seen.cause == Cause::Stopped {
+            // Somebody else told the shim to stop: the machine going down, most often.
+            self.decide(Verdict::Wait, exit)
         } else {
-            self.decide(seen.verdict, &exit)
+            self.decide(seen.verdict, exit)
         };
         self.live = live;
         self.publish.send_modify(|state| {
@@ -308,7 +310,7 @@ impl Task {
         }
         if exit.run > self.journaled_end {
             self.journaled_end = exit.run;
-            self.event_of(format!("ended: {text}{then}"), Some(exit.run)).await;
+            self.event_of(format!("ended: {text}{then}"), Some(exit.run));
         }
     }
 
@@ -362,16 +364,18 @@ impl Task {
         self.publish.send_modify(|state| state.phase = phase);
     }
 
-    async fn event(&self, text: String) {
-        self.event_of(text, None).await;
+    fn event(&self, text: String) {
+        self.event_of(text, None);
     }
 
-    async fn event_of(&self, text: String, ended_run: Option<u64>) {
+    fn event_of(&self, text: String, ended_run: Option<u64>) {
         tracing::info!(node = self.node, "{text}");
         let restarts = self.publish.borrow().restarts;
         let event = NodeEvent { node: self.node.clone(), text, restarts, ended_run };
-        // The journal's reader is gone only while the agent ends.
-        drop(self.workshop.events.send(event).await);
+        // Never waits: the journal's reader may be waiting for this keeper.
+        if self.workshop.events.try_send(event).is_err() {
+            tracing::warn!(node = self.node, "the journal is full; this event is only in the log");
+        }
     }
 
     fn foreign_owner(&self, order: &ShimOrder) -> Option<String> {

@@ -62,7 +62,7 @@ pub struct RunRecord {
     pub data_dir: PathBuf,
     /// Its WAL dir, if outside.
     pub wal_dir: Option<PathBuf>,
-    /// Wall time of the start, in milliseconds since 1970. A label, not a measure (R15).
+    /// Wall time of the start, in milliseconds since 1970. A label, not a measure.
     pub started_at_ms: u64,
 }
 

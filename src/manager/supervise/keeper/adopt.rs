@@ -20,12 +20,12 @@ impl Task {
         let disk = &*self.workshop.disk;
         let run = match self.dir.run(disk) {
             Record::Known(run) => run,
-            Record::Absent => return self.adopt_failed_start().await,
+            Record::Absent => return self.adopt_failed_start(),
             // R13: never "nothing runs".
             Record::Unreadable(reason) => return self.set_phase(Phase::Unknown { reason }),
         };
         match self.dir.exit(disk) {
-            Record::Known(exit) if exit.run >= run.run => return self.on_node_end(exit).await,
+            Record::Known(exit) if exit.run >= run.run => return self.on_node_end(&exit),
             Record::Known(_) | Record::Absent => {}
             Record::Unreadable(reason) if !Self::is_alive(&run.process) => {
                 return self.set_phase(Phase::Unknown { reason });
@@ -36,9 +36,9 @@ impl Task {
     }
 
     /// A first run whose process could not even be started.
-    async fn adopt_failed_start(&mut self) {
+    fn adopt_failed_start(&mut self) {
         match self.dir.exit(&*self.workshop.disk) {
-            Record::Known(exit) => self.on_node_end(exit).await,
+            Record::Known(exit) => self.on_node_end(&exit),
             Record::Absent => {}
             Record::Unreadable(reason) => self.set_phase(Phase::Unknown { reason }),
         }
@@ -56,12 +56,12 @@ impl Task {
                     );
                     return self.set_phase(Phase::Unknown { reason });
                 }
-                self.event(format!("adopted pid {}", run.process.pid)).await;
+                self.event(format!("adopted pid {}", run.process.pid));
             }
             return self.watch(run);
         }
         if Self::is_alive(&run.process) {
-            self.event(format!("adopted pid {}, whose shim is gone", run.process.pid)).await;
+            self.event(format!("adopted pid {}, whose shim is gone", run.process.pid));
             return self.take_over(run).await;
         }
         // Both gone without a word: the machine went down, or somebody killed both.

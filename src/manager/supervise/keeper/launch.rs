@@ -48,14 +48,14 @@ impl Task {
         self.spawn_shim(&[])?;
         match self.first_record(order.run).await {
             Ok(FirstRecord::Run(run)) => {
-                self.event(format!("started as pid {}", run.process.pid)).await;
+                self.event(format!("started as pid {}", run.process.pid));
                 self.watch(*run);
                 Ok(())
             }
             Ok(FirstRecord::Exit(exit)) => {
                 self.reap();
                 let why = exit.spawn_error.clone();
-                self.on_node_end(*exit).await;
+                self.on_node_end(&exit);
                 Err(why.unwrap_or_else(|| "it ended at once".to_owned()))
             }
             Err(reason) => {
