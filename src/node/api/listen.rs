@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::authority::Authority;
+use super::authority::MendedAuthority;
 
 /// A client that does not finish its request's head in this time is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,7 +48,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
         };
         let service = TowerToHyperService::new(router.clone());
         let connection = server
-            .serve_connection_with_upgrades(TokioIo::new(Authority::new(quick(stream))), service)
+            .serve_connection_with_upgrades(
+                TokioIo::new(MendedAuthority::new(quick(stream))),
+                service,
+            )
             .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

@@ -1,223 +1,216 @@
-//! Finds the `:authority` in a block of compressed headers and mends it in place. Facts: RFC 7541,
-//! sections 5 and 6 and the codes of appendix B.
+//! HPACK (RFC 7541) as far as mending a request's head needs it: decoding with the dynamic table, and encoding each field
+//! as a literal that enters no table. Our own, because of the crates there are, one indexes past the end of a truncated
+//! block and the others build the Huffman tables anew for every string. [`super::mender`] is its only caller.
 
-/// Index of `:authority` in the table that all connections begin with.
-const AUTHORITY: usize = 1;
-
-/// Mends the `:authority`, if it stands in this block in full. Malformed blocks are left to whoever
-/// decodes them.
-pub(super) fn mend_authority(block: &mut [u8]) {
-    let mut at = 0;
-    while let Some(next) = mend_field(block, at) {
-        at = next;
-    }
-}
-
-/// Goes over one field; where the next begins.
-fn mend_field(block: &mut [u8], at: usize) -> Option<usize> {
-    let first = *block.get(at)?;
-    if first & 0x80 != 0 {
-        return integer(block, at, 7).map(|(_, next)| next);
-    }
-    if first & 0xe0 == 0x20 {
-        // A new size of the table.
-        return integer(block, at, 5).map(|(_, next)| next);
-    }
-    let bits = if first & 0x40 != 0 { 6 } else { 4 };
-    let (index, mut next) = integer(block, at, bits)?;
-    let mut is_authority = index == AUTHORITY;
-    if index == 0 {
-        let (name, end) = string(block, next)?;
-        is_authority = block.get(name..end)? == b":authority";
-        next = end;
-    }
-    let compressed = *block.get(next)? & 0x80 != 0;
-    let (value, end) = string(block, next)?;
-    if is_authority {
-        mend(block.get_mut(value..end)?, compressed);
-    }
-    Some(end)
-}
-
-/// A number whose first `bits` stand at the end of the byte at `at`, and where it ends.
-fn integer(block: &[u8], at: usize, bits: u32) -> Option<(usize, usize)> {
-    let mask = (1_usize << bits) - 1;
-    let prefix = usize::from(*block.get(at)?) & mask;
-    let mut next = at + 1;
-    if prefix < mask {
-        return Some((prefix, next));
-    }
-    let mut number = prefix;
-    // Four more bytes hold any length that fits into a frame.
-    for shift in [0, 7, 14, 21] {
-        let byte = *block.get(next)?;
-        next += 1;
-        number += usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some((number, next));
-        }
-    }
-    None
-}
-
-/// Begin and end of the bytes of the string whose length stands at `at`.
-fn string(block: &[u8], at: usize) -> Option<(usize, usize)> {
-    let (length, start) = integer(block, at, 7)?;
-    let end = start.checked_add(length).filter(|end| *end <= block.len())?;
-    Some((start, end))
-}
-
-/// Beginnings that are no part of an authority, and what they become.
-const MENDED: [(&[u8], &[u8]); 2] = [(b"http://", b"httpx--"), (b"https://", b"httpsx--")];
-
-fn mend(value: &mut [u8], compressed: bool) {
-    for (wrong, right) in MENDED {
-        if compressed {
-            let (wrong, right) = (encode(wrong), encode(right));
-            let start = leading_u64(value);
-            if start & wrong.mask == wrong.code {
-                let mended = start ^ wrong.code ^ right.code;
-                for (byte, new) in value.iter_mut().zip(mended.to_be_bytes()) {
-                    *byte = new;
-                }
-                return;
-            }
-        } else if let Some(start) = value.get_mut(..wrong.len())
-            && start == wrong
-        {
-            start.copy_from_slice(right);
-            return;
-        }
-    }
-}
-
-/// The first eight bytes; zeroes where there are fewer (no letter's code is all zeroes).
-fn leading_u64(value: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    for (byte, from) in bytes.iter_mut().zip(value) {
-        *byte = *from;
-    }
-    u64::from_be_bytes(bytes)
-}
-
-/// A text's code from the highest bit down, and ones where it has bits.
-#[derive(Debug, Clone, Copy)]
-struct Encoded {
-    code: u64,
-    mask: u64,
-}
-
-/// Codes and their lengths in bits, of the letters that [`MENDED`] needs. Each wrong letter has a
-/// code as long as the right one's.
-const CODES: [(u8, u64, u32); 8] = [
-    (b'h', 0b10_0111, 6),
-    (b't', 0b0_1001, 5),
-    (b'p', 0b10_1011, 6),
-    (b's', 0b0_1000, 5),
-    (b':', 0b101_1100, 7),
-    (b'x', 0b111_1001, 7),
-    (b'/', 0b01_1000, 6),
-    (b'-', 0b01_0110, 6),
-];
-
-fn encode(text: &[u8]) -> Encoded {
-    let mut left = 64;
-    let mut code = 0;
-    for letter in text {
-        let (_, bits, length) = CODES
-            .into_iter()
-            .find(|(known, ..)| known == letter)
-            .expect("the table has every letter of MENDED: a test encodes them all");
-        left -= length;
-        code |= bits << left;
-    }
-    Encoded { code, mask: u64::MAX << left }
-}
-
+mod huffman;
+mod table;
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
+mod tests;
 
-    /// A whole value in compressed form, its last byte filled up with ones.
-    pub(in crate::api::authority) fn compressed(text: &str) -> Vec<u8> {
-        let digits = [(b'1', 0b0_0001, 5), (b'.', 0b01_0111, 6), (b'a', 0b0_0011, 5)];
-        let mut bits = String::new();
-        for letter in text.bytes() {
-            let codes = CODES.into_iter().chain(digits);
-            let (_, code, length) = codes.into_iter().find(|(known, ..)| *known == letter).unwrap();
-            bits.push_str(&format!("{code:0width$b}", width = usize::try_from(length).unwrap()));
+use std::collections::VecDeque;
+
+use thiserror::Error;
+
+/// What the dynamic table may hold unless the server's SETTINGS say otherwise, and ours do not.
+const TABLE_BYTES_MAX: usize = 4096;
+/// What the table's size and the list's size count for a field beside its octets.
+const FIELD_OVERHEAD_BYTES: usize = 32;
+/// Largest list of fields that one block may unfold to; hyper takes 16 KiB.
+const LIST_BYTES_MAX: usize = 64 * 1024;
+/// Octets of an integer after its prefix; four keep it below 2^29.
+const INTEGER_OCTETS_MAX: u32 = 4;
+
+/// Why a block cannot be decoded. The connection is lost then: the tables of both sides differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum HpackError {
+    /// The block ends within a field.
+    #[error("the header block ends within a field")]
+    Truncated,
+    /// An integer of too many octets.
+    #[error("an integer in the header block is too long")]
+    IntegerTooLong,
+    /// An index that neither table has.
+    #[error("no header field has index {0}")]
+    NoSuchIndex(usize),
+    /// A bad fill, or the end-of-string mark within a string.
+    #[error("a string in the header block is not in the Huffman code")]
+    Huffman,
+    /// A size update above the limit or behind a field.
+    #[error("the header block may not resize the table so")]
+    Resize,
+    /// More fields than we take.
+    #[error("the header block unfolds to more than {LIST_BYTES_MAX} bytes")]
+    ListTooLarge,
+}
+
+/// One header field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    /// In lower case, a pseudo header's with its colon.
+    pub(super) name: Vec<u8>,
+    /// Any octets.
+    pub(super) value: Vec<u8>,
+}
+
+impl Field {
+    fn bytes(&self) -> usize {
+        self.name.len() + self.value.len() + FIELD_OVERHEAD_BYTES
+    }
+
+    /// Appends the field as a literal without indexing, its strings as they are.
+    pub(super) fn encode(&self, block: &mut Vec<u8>) {
+        block.push(0);
+        for string in [&self.name, &self.value] {
+            encode_length(string.len(), block);
+            block.extend_from_slice(string);
         }
-        while !bits.len().is_multiple_of(8) {
-            bits.push('1');
-        }
-        let bytes = bits.as_bytes().chunks(8);
-        bytes.map(|byte| u8::from_str_radix(str::from_utf8(byte).unwrap(), 2).unwrap()).collect()
+    }
+}
+
+/// A string's length with seven bits of prefix and the Huffman bit clear.
+fn encode_length(length: usize, block: &mut Vec<u8>) {
+    let Some(mut rest) = length.checked_sub(0x7f) else {
+        block.push(low_bits(length));
+        return;
+    };
+    block.push(0x7f);
+    while rest > 0x7f {
+        block.push(low_bits(rest) | 0x80);
+        rest >>= 7;
+    }
+    block.push(low_bits(rest));
+}
+
+fn low_bits(value: usize) -> u8 {
+    u8::try_from(value & 0x7f).expect("seven bits fit an octet")
+}
+
+/// The receiving side of one connection's header compression.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    /// Newest first.
+    entries: VecDeque<Field>,
+    /// Their size as RFC 7541 counts it.
+    bytes: usize,
+    /// What the other side last set, within [`TABLE_BYTES_MAX`].
+    bytes_max: usize,
+}
+
+impl Decoder {
+    /// The state at a connection's start.
+    pub(super) fn new() -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, bytes_max: TABLE_BYTES_MAX }
     }
 
-    fn mended(block: &[u8]) -> Vec<u8> {
-        let mut block = block.to_vec();
-        mend_authority(&mut block);
-        block
-    }
-
-    fn literal(first: u8, value: &[u8]) -> Vec<u8> {
-        [&[0x82, first, u8::try_from(value.len()).unwrap()], value].concat()
-    }
-
-    #[test]
-    fn a_url_in_the_authority_is_mended_plain_and_compressed() {
-        for (given, wanted) in [
-            ("http://a:1", "httpx--a:1"),
-            ("https://a.a:11", "httpsx--a.a:11"),
-            ("http://", "httpx--"),
-            ("a:1", "a:1"),
-            ("httpx:", "httpx:"),
-        ] {
-            // With and without a place in the table, and by name.
-            for first in [0x41, 0x01, 0x11] {
-                let block = mended(&literal(first, given.as_bytes()));
-                assert_eq!(block, literal(first, wanted.as_bytes()), "{given}");
-            }
-            let value = |text| {
-                let value = compressed(text);
-                let length = 0x80 | u8::try_from(value.len()).unwrap();
-                [&[0x41, length][..], &value, &[0x86]].concat()
+    /// The fields of one whole block, in order. After an error the decoder is of no more use.
+    pub(super) fn decode(&mut self, block: &[u8]) -> Result<Vec<Field>, HpackError> {
+        let mut reader = Reader { rest: block };
+        let mut fields = Vec::new();
+        let mut list_bytes = 0;
+        while let Some(&first) = reader.rest.first() {
+            let field = match first {
+                0x80.. => self.entry(reader.integer(7)?)?,
+                0x40..=0x7f => {
+                    let field = self.literal(&mut reader, 6)?;
+                    self.insert(field.clone());
+                    field
+                }
+                0x20..=0x3f => {
+                    self.resize(reader.integer(5)?, fields.is_empty())?;
+                    continue;
+                }
+                0x00..=0x1f => self.literal(&mut reader, 4)?,
             };
-            assert_eq!(mended(&value(given)), value(wanted), "{given}");
+            list_bytes += field.bytes();
+            if list_bytes > LIST_BYTES_MAX {
+                return Err(HpackError::ListTooLarge);
+            }
+            fields.push(field);
         }
-        let named = |value: &[u8]| [&b"\x40\x0a:authority\x07"[..], value].concat();
-        assert_eq!(mended(&named(b"http://")), named(b"httpx--"));
+        Ok(fields)
     }
 
-    #[test]
-    fn other_headers_stay_whatever_they_say() {
-        for block in [
-            literal(0x44, b"http://a:1"),
-            [&b"\x00\x01a\x07http://"[..], &literal(0x45, b"https://a")].concat(),
-        ] {
-            assert_eq!(mended(&block), block);
-        }
+    fn literal(&self, reader: &mut Reader<'_>, prefix_bits: u32) -> Result<Field, HpackError> {
+        let name = match reader.integer(prefix_bits)? {
+            0 => reader.string()?,
+            index => self.entry(index)?.name,
+        };
+        Ok(Field { name, value: reader.string()? })
     }
 
-    #[test]
-    fn malformed_blocks_are_left_alone() {
-        for block in [
-            &[0x41][..],
-            &[0x41, 0x05, b'h'],
-            &[0x41, 0xff],
-            &[0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
-            &[0x41, 0x7f, 0xff, 0xff, 0xff, 0x7f],
-            &[0x00, 0x82],
-        ] {
-            assert_eq!(mended(block), block);
+    fn entry(&self, index: usize) -> Result<Field, HpackError> {
+        let place = index.checked_sub(1).ok_or(HpackError::NoSuchIndex(index))?;
+        if let Some((name, value)) = table::STATIC.get(place) {
+            return Ok(Field { name: name.to_vec(), value: value.to_vec() });
         }
+        let entry = self.entries.get(place - table::STATIC.len());
+        entry.cloned().ok_or(HpackError::NoSuchIndex(index))
     }
 
-    #[test]
-    fn a_block_after_a_table_size_and_long_values_is_found() {
-        let long = vec![b'a'; 300];
-        let head = [&[0x3f, 0xe1, 0x1f, 0x44, 0x7f, 0xad, 0x01][..], &long].concat();
-        let block = [&head, &literal(0x41, b"http://a")[..]].concat();
-        assert_eq!(mended(&block), [&head, &literal(0x41, b"httpx--a")[..]].concat());
+    /// A field larger than the whole table empties it (RFC 7541, 4.4).
+    fn insert(&mut self, field: Field) {
+        self.bytes += field.bytes();
+        self.entries.push_front(field);
+        self.evict();
+    }
+
+    fn resize(&mut self, bytes_max: usize, before_fields: bool) -> Result<(), HpackError> {
+        if bytes_max > TABLE_BYTES_MAX || !before_fields {
+            return Err(HpackError::Resize);
+        }
+        self.bytes_max = bytes_max;
+        self.evict();
+        Ok(())
+    }
+
+    fn evict(&mut self) {
+        while self.bytes > self.bytes_max {
+            let oldest = self.entries.pop_back().expect("an empty table has no bytes");
+            self.bytes -= oldest.bytes();
+        }
+    }
+}
+
+/// What is left of a block.
+#[derive(Debug)]
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn octet(&mut self) -> Result<u8, HpackError> {
+        let (first, rest) = self.rest.split_first().ok_or(HpackError::Truncated)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    fn octets(&mut self, length: usize) -> Result<&'a [u8], HpackError> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(HpackError::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// RFC 7541, 5.1: the prefix' bits of the first octet, then seven bits an octet.
+    fn integer(&mut self, prefix_bits: u32) -> Result<usize, HpackError> {
+        let prefix_max = (1 << prefix_bits) - 1;
+        let mut value = usize::from(self.octet()?) & prefix_max;
+        if value < prefix_max {
+            return Ok(value);
+        }
+        for place in 0..INTEGER_OCTETS_MAX {
+            let octet = usize::from(self.octet()?);
+            value += (octet & 0x7f) << (7 * place);
+            if octet & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(HpackError::IntegerTooLong)
+    }
+
+    fn string(&mut self) -> Result<Vec<u8>, HpackError> {
+        let coded = self.rest.first().is_some_and(|first| first & 0x80 != 0);
+        let length = self.integer(7)?;
+        let octets = self.octets(length)?;
+        if coded { huffman::decode(octets) } else { Ok(octets.to_vec()) }
     }
 }
