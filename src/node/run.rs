@@ -3,6 +3,7 @@
 
 mod listeners;
 mod signals;
+mod starting;
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::listeners::Listeners;
 pub use self::{listeners::ListenError, signals::Signals};
+use self::{listeners::Listeners, starting::Routes};
 use crate::{
     api,
     config::Config,
@@ -122,7 +123,13 @@ const WORKERS_MAX: usize = 2;
 const BLOCKING_MAX: usize = 16;
 
 async fn live(config: &Config, signals: &Signals) -> Result<Ended, RunError> {
-    let listeners = Listeners::bind(&config.listen)?;
+    let ports = Ports::bind(Listeners::bind(&config.listen)?);
+    let ended = live_on(config, signals, &ports).await;
+    ports.close().await;
+    ended
+}
+
+async fn live_on(config: &Config, signals: &Signals, ports: &Ports) -> Result<Ended, RunError> {
     let (store_failed, store) = watch::channel(None);
     let around = surroundings(config, store_failed);
     let started = match startup::start(config, &around).await {
@@ -137,8 +144,8 @@ async fn live(config: &Config, signals: &Signals) -> Result<Ended, RunError> {
     let backend = startup::store_options(config, &around);
     let server = Server::start(Settings { backend, ..config.settings.clone() }, parts)?;
     signals.handle_from_now_on();
-    let ports = Ports::open(&server, listeners);
-    let ended = wait(&server, &ports, signals, store).await;
+    ports.serve_peers(&server);
+    let ended = wait(&server, ports, signals, store).await;
     let reason = match &ended {
         Ended::Signal(signal) => {
             tracing::info!(signal = signal.as_str(), "received signal; shutting down");
@@ -151,7 +158,6 @@ async fn live(config: &Config, signals: &Signals) -> Result<Ended, RunError> {
         }
     };
     server.shut_down(reason).await;
-    ports.close().await;
     drop(lock);
     Ok(ended)
 }
@@ -235,28 +241,29 @@ fn removed() -> Ended {
 /// The serving of all ports.
 #[derive(Debug)]
 struct Ports {
-    /// Taken when the client port opens.
+    /// Those of clients, until they are served.
     closed: parking_lot::Mutex<Option<Listeners>>,
+    peer_routes: Routes,
     tasks: TaskTracker,
     stop_peers: CancellationToken,
     stop_clients: watch::Sender<bool>,
 }
 
 impl Ports {
-    /// Peers are served at once; clients must wait.
-    fn open(server: &Arc<Server>, mut listeners: Listeners) -> Self {
-        let tasks = TaskTracker::new();
-        let stop_peers = CancellationToken::new();
-        let router = server
-            .transport()
-            .map(peer::Transport::router)
-            .unwrap_or_default()
-            .merge(members_http::router(server));
+    /// Peers get an answer at once, if only that there is no server yet; clients must wait.
+    fn bind(mut listeners: Listeners) -> Self {
+        let (tasks, stop_peers) = (TaskTracker::new(), CancellationToken::new());
+        let peer_routes = Routes::default();
         for listener in listeners.peer.drain(..) {
-            tasks.spawn(peer::serve(listener, router.clone(), stop_peers.clone()));
+            tasks.spawn(peer::serve(listener, peer_routes.router(), stop_peers.clone()));
         }
-        let stop_clients = watch::Sender::new(false);
-        Self { closed: parking_lot::Mutex::new(Some(listeners)), tasks, stop_peers, stop_clients }
+        let closed = parking_lot::Mutex::new(Some(listeners));
+        Self { closed, peer_routes, tasks, stop_peers, stop_clients: watch::Sender::new(false) }
+    }
+
+    fn serve_peers(&self, server: &Arc<Server>) {
+        let raft = server.transport().map(peer::Transport::router).unwrap_or_default();
+        self.peer_routes.open(raft.merge(members_http::router(server)));
     }
 
     fn serve_clients(&self, server: &Arc<Server>) {

@@ -62,27 +62,29 @@ pub(super) async fn check(start: &Start<'_>) -> Result<NewCluster, StartupError>
     config.verify_advertised(&start.config.settings.name, &start.config.settings.peer_urls)?;
     let cluster = NewCluster::compute(start)?;
     let others = cluster.members.iter().filter(|member| member.id != cluster.member);
-    let mut urls: Vec<&String> = others.flat_map(|member| &member.peer_urls).collect();
-    urls.sort_unstable();
-    for url in urls {
-        let answer = match start.around.fetcher.members(url, LIMIT).await {
-            Ok(answer) if !answer.members.is_empty() => answer,
-            Ok(_) => break,
-            Err(error) => {
-                tracing::debug!(url, error = %ErrorChain(&error), "no member answers there yet");
-                continue;
-            }
-        };
-        let me = answer.members.iter().find(|member| member.id == cluster.member.get());
-        if me.is_some_and(|me| !me.client_urls.is_empty()) {
-            return Err(StartupError::Cluster(format!(
-                "member {} has already been bootstrapped",
-                cluster.member
-            )));
-        }
-        break;
+    let urls = others.flat_map(|member| &member.peer_urls);
+    let asked = urls.map(|url| knows_us(start, url, cluster.member));
+    if futures::future::join_all(asked).await.contains(&true) {
+        return Err(StartupError::Cluster(format!(
+            "member {} has already been bootstrapped",
+            cluster.member
+        )));
     }
     Ok(cluster)
+}
+
+/// Whether a member says that this one has run before. One that does not answer knows nothing.
+async fn knows_us(start: &Start<'_>, url: &str, member: MemberId) -> bool {
+    match start.around.fetcher.members(url, LIMIT).await {
+        Ok(answer) => {
+            let me = answer.members.iter().find(|listed| listed.id == member.get());
+            me.is_some_and(|me| !me.client_urls.is_empty())
+        }
+        Err(error) => {
+            tracing::debug!(url, error = %ErrorChain(&error), "no member answers there yet");
+            false
+        }
+    }
 }
 
 /// Whether the settings would bootstrap this very member with a log that begins like this.
