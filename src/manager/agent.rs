@@ -26,7 +26,10 @@ use tokio::{
 use tokio_stream::wrappers::UnixListenerStream;
 use wire::agentpb::agent_server::AgentServer;
 
-use crate::control::{Control, ControlError};
+use crate::{
+    control::{Control, ControlError},
+    supervise::folders::make_private,
+};
 use cluster::{Cluster, Tools};
 use reconcile::{REQUESTS_MAX, Reconciler};
 use service::Service;
@@ -85,7 +88,7 @@ pub enum AgentError {
 /// [`AgentError`].
 pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let in_state_dir = |source| AgentError::StateDir { path: options.state_dir.clone(), source };
-    options.disk.create_dir_all(&options.state_dir).map_err(in_state_dir)?;
+    make_private(&*options.disk, &options.state_dir).map_err(in_state_dir)?;
     let state_dir = options.state_dir.canonicalize().map_err(in_state_dir)?;
     let _lock = match options.disk.lock(&state_dir.join("lock")) {
         Ok(lock) => lock,

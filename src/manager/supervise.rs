@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod classify;
+pub mod folders;
 pub mod keeper;
 mod logfile;
 pub mod policy;

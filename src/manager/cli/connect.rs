@@ -18,7 +18,7 @@ use super::{
 use crate::{
     agent::{SOCKET, local::remote_hosts},
     spec::ClusterSpec,
-    supervise::{child, process::ProcessId},
+    supervise::{child, folders::make_private, process::ProcessId},
 };
 
 /// How long a new agent may take to answer.
@@ -83,9 +83,7 @@ async fn start(
     environment: &Environment,
 ) -> Result<AgentClient<Channel>, Failure> {
     let failed = |text: String| Failure::new(NO_AGENT, text);
-    environment
-        .disk
-        .create_dir_all(state_dir)
+    make_private(&*environment.disk, state_dir)
         .map_err(|error| failed(format!("make {}: {error}", state_dir.display())))?;
     let log: PathBuf = state_dir.join("agent.log");
     let arguments = [

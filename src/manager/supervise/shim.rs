@@ -32,6 +32,7 @@ use nix::{
 
 use super::{
     child::{self, Account},
+    folders::make_private,
     logfile::RotatingLog,
     process::{ProcessId, oom_kills},
     record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, StopRecord, wall_ms},
@@ -143,7 +144,7 @@ fn prepare_folders(order: &ShimOrder, disk: &dyn Disk, account: Option<&Account>
         if disk.exists(folder)? {
             continue;
         }
-        disk.create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        make_private(disk, folder).with_context(|| format!("make {}", folder.display()))?;
         if let Some(account) = account.filter(|account| !account.is_own()) {
             nix::unistd::chown(folder, Some(account.uid), Some(account.gid))?;
         }

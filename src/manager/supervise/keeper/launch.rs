@@ -54,8 +54,10 @@ impl Task {
             }
             Ok(FirstRecord::Exit(exit)) => {
                 self.reap();
-                let why = exit.spawn_error.clone();
                 self.on_node_end(&exit);
+                let state = self.publish.borrow();
+                let why =
+                    state.last_end.as_ref().map(|end| format!("{} ({})", end.text, end.remedy));
                 Err(why.unwrap_or_else(|| "it ended at once".to_owned()))
             }
             Err(reason) => {
