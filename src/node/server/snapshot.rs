@@ -106,11 +106,9 @@ pub(super) fn save(applier: &mut Applier) -> Result<(), StateError> {
     folder.save(&snapshot).map_err(|error| {
         StateError::Damaged(format!("write a .snap file: {}", base::ErrorChain(&error)))
     })?;
-    if let Err(error) = folder.purge(server.settings.max_snapshots) {
-        tracing::warn!(%error, "old .snap files were not removed");
-    }
     applier.snapshot_index = mark.index;
     tracing::info!(index = mark.index, "saved a snapshot");
+    // The owner marks it in the log first, then lets go of older files.
     server.raft.snapshot_saved(mark);
     Ok(())
 }
