@@ -21,6 +21,8 @@ use crate::{
 
 /// Longest wait for a leader to hand over.
 const MOVE_LEADER_MAX: Duration = Duration::from_secs(5);
+/// How often it is asked whether to go on waiting, though nothing has changed.
+const WAIT_PAUSE: Duration = Duration::from_millis(250);
 const MOVE_LEADER_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a step works with.
@@ -30,6 +32,8 @@ pub(crate) struct Step<'a> {
     pub(crate) voice: &'a Voice,
     /// When the whole request must be over.
     pub(crate) deadline: Instant,
+    /// Whether another request waits for this one to make room.
+    pub(crate) is_superseded: &'a (dyn Fn() -> bool + Send + Sync),
 }
 
 /// Carries it out; returns what came of it in a few words.
@@ -45,12 +49,14 @@ pub(crate) async fn execute(step: &Step<'_>, action: &Action) -> Result<String, 
             Ok("formed: nothing is started as new again".to_owned())
         }
         Action::StartNode { node } => step.start(node).await,
-        Action::AwaitHealthy { nodes } => step.await_healthy(nodes).await,
+        Action::AwaitHealthy { nodes } => {
+            step.await_healthy(nodes, &|| step.should_leave() || step.voice.has_hung_up()).await
+        }
         Action::MoveLeader { from, to } => step.move_leader(from, to).await,
         Action::RestartNode { node, .. } => {
             step.node(node)?.keeper.stop().await?;
             step.start(node).await?;
-            step.await_healthy(std::slice::from_ref(node)).await
+            step.await_healthy(std::slice::from_ref(node), &|| step.should_leave()).await
         }
         Action::StopNode { node } => {
             // R10: the process only. Neither membership nor data.
@@ -105,7 +111,16 @@ impl Step<'_> {
         Ok(pid.map_or_else(|| "it ended at once".to_owned(), |pid| format!("pid {pid}")))
     }
 
-    async fn await_healthy(&self, nodes: &[String]) -> Result<String, String> {
+    fn should_leave(&self) -> bool {
+        (self.is_superseded)()
+    }
+
+    /// Waits for a bounded time, and no longer than `leave` allows.
+    async fn await_healthy(
+        &self,
+        nodes: &[String],
+        leave: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Result<String, String> {
         let patience = Instant::now() + self.spec.supervise.ready_timeout;
         let deadline = patience.min(self.deadline);
         let begun = Instant::now();
@@ -130,8 +145,13 @@ impl Step<'_> {
                 return Ok(format!("healthy after {:.1} s", begun.elapsed().as_secs_f64()));
             }
             let waiting = waiting.join("; ");
+            if leave() {
+                return Err(format!("not waited for any more: {waiting}"));
+            }
             self.voice.waiting(format!("waiting for {waiting}"));
-            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+            // Fails when it is time to look again, which is no failure.
+            drop(tokio::time::timeout(WAIT_PAUSE, changes.changed()).await);
+            if Instant::now() >= deadline {
                 let waited = begun.elapsed().as_secs_f64();
                 let ends = self.ends_so_far(nodes);
                 return Err(format!("not healthy after {waited:.1} s: {waiting}{ends}"));

@@ -94,6 +94,9 @@ impl Reconciler {
         loop {
             changes.borrow_and_update();
             self.journal().await?;
+            if let Ok(request) = self.requests.try_recv() {
+                self.accept(request).await?;
+            }
             self.note_members().await?;
             self.cluster.hot.send_if_modified(|hot| {
                 std::mem::replace(hot, self.active.is_some()) != self.active.is_some()
@@ -232,17 +235,21 @@ impl Reconciler {
         if again.steps.get(usize::from(skip)) != Some(chosen) {
             return Ok(Turn::Again);
         }
+        let is_superseded = || !self.requests.is_empty();
         let step = Step {
             cluster: &self.cluster,
             spec: &spec,
             voice: &active.voice,
             deadline: active.deadline,
+            is_superseded: &is_superseded,
         };
         let said = chosen.action.to_string();
         let tried_move = matches!(chosen.action, Action::MoveLeader { .. });
         let done = carry_out(&step, &chosen.action, &said, &chosen.reason).await?;
         self.moves_tried = if tried_move { self.moves_tried + 1 } else { 0 };
+        let is_left = !self.requests.is_empty() || active.voice.has_hung_up();
         Ok(match done {
+            Err(_) if is_left => Turn::Again,
             Err(reason) if !tried_move => {
                 Turn::Over(Settlement::Failed, format!("{said}: {reason}"))
             }
@@ -281,7 +288,14 @@ impl Reconciler {
         }
         let voice = Voice::to_log();
         let deadline = Instant::now() + RESUMED_MAX;
-        let step = Step { cluster: &self.cluster, spec: &spec, voice: &voice, deadline };
+        let is_superseded = || !self.requests.is_empty();
+        let step = Step {
+            cluster: &self.cluster,
+            spec: &spec,
+            voice: &voice,
+            deadline,
+            is_superseded: &is_superseded,
+        };
         let said = first.action.to_string();
         let done = carry_out(&step, &first.action, &said, &first.reason).await?;
         Ok(done.is_err().then_some(TICK))
