@@ -18,6 +18,7 @@ use servers::Servers;
 
 /// Compares our node with a real etcd under the same load.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "they are command line switches")]
 struct Options {
     /// Loads to run, comma-separated.
     #[arg(

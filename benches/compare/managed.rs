@@ -26,7 +26,7 @@ pub(crate) async fn measure(node: &Path, rounds: usize) -> Result<()> {
     for round in 0..rounds {
         bare.push(bare_start(node).await?);
         let cluster = Managed::new()?;
-        managed.push(cluster.apply().await?);
+        managed.push(cluster.apply()?);
         if round + 1 == rounds {
             idle = cluster.idle_agent().await?;
         }
@@ -94,7 +94,7 @@ impl Managed {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-    async fn apply(&self) -> Result<Duration> {
+    fn apply(&self) -> Result<Duration> {
         let start = Instant::now();
         tokio::task::block_in_place(|| self.run(&["apply", "cluster.toml"]))?;
         Ok(start.elapsed())

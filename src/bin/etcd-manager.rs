@@ -7,11 +7,8 @@ use disk::RealDisk;
 use manager::cli::{self, Environment};
 
 fn main() -> ExitCode {
-    let environment = Environment {
-        manager: program(),
-        disk: Arc::new(RealDisk),
-        clock: Arc::new(SystemClock),
-    };
+    let environment =
+        Environment { manager: program(), disk: Arc::new(RealDisk), clock: Arc::new(SystemClock) };
     ExitCode::from(cli::run(std::env::args_os(), &environment))
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::harness::{
-    cluster::{Cluster, READY},
+    cluster::{Cluster, Node, READY},
     oracle::Kind,
     wait,
 };
@@ -34,7 +34,7 @@ async fn no_acknowledged_write_is_lost_when_nodes_are_killed() -> Result<()> {
     // Snapshots and log purges every few hundred entries, so that restarts meet them too.
     let flags = ["--snapshot-count=500", "--heartbeat-interval=50", "--election-timeout=500"];
     let mut cluster = Cluster::start(Kind::Ours, 3, &flags).await?;
-    let urls: Vec<String> = cluster.nodes.iter().map(|node| node.url()).collect();
+    let urls: Vec<String> = cluster.nodes.iter().map(Node::url).collect();
     let writers = Writers::start(&urls, 6)?;
     for round in 0..ROUNDS {
         writers.acknowledged_more(random.random_range(1..120)).await?;

@@ -1,4 +1,5 @@
 //! The system tests: real processes, real etcd beside ours, real disks. See docs/testing.md.
+#![expect(clippy::tests_outside_test_module, reason = "a test program holds nothing else")]
 
 mod agent;
 mod apply;

@@ -84,12 +84,8 @@ impl Model {
             return Ok(RangeResponse { header: header(self.revision), kvs, more: false, count });
         }
         let r = request;
-        let filters = [
-            r.min_mod_revision,
-            r.max_mod_revision,
-            r.min_create_revision,
-            r.max_create_revision,
-        ];
+        let filters =
+            [r.min_mod_revision, r.max_mod_revision, r.min_create_revision, r.max_create_revision];
         let mut cut = false;
         if let Ok(limit) = usize::try_from(r.limit)
             && limit > 0

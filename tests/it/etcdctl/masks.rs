@@ -119,11 +119,10 @@ fn line(line: &str) -> String {
         let id = bare.len() >= 14 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
         let figure = list && bare.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
         let unit = list && ["kB", "MB", "B", "ms", "µs", "s"].contains(&bare);
-        if bare.is_empty() && list {
+        if unit || bare.is_empty() && list {
             continue;
-        } else if unit {
-            continue;
-        } else if id || figure {
+        }
+        if id || figure {
             write!(output, "N{}", word.trim_start_matches(bare).trim_end()).ok();
         } else if list {
             write!(output, "{}", word.trim_end()).ok();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tonic::transport::{Channel, Endpoint};
 use wire::etcdserverpb::{
-    HashKvRequest, PutRequest, RangeRequest, RangeResponse, cluster_client::ClusterClient,
-    kv_client::KvClient, maintenance_client::MaintenanceClient,
+    HashKvRequest, PutRequest, RangeRequest, RangeResponse, kv_client::KvClient,
+    maintenance_client::MaintenanceClient,
 };
 
 /// The stubs of one member.
@@ -14,8 +14,6 @@ use wire::etcdserverpb::{
 pub(crate) struct Api {
     /// Key-value service.
     pub(crate) kv: KvClient<Channel>,
-    /// Cluster service.
-    pub(crate) cluster: ClusterClient<Channel>,
     /// Maintenance service.
     pub(crate) maintenance: MaintenanceClient<Channel>,
 }
@@ -42,7 +40,6 @@ impl Api {
             .connect_lazy();
         Ok(Self {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
-            cluster: ClusterClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel),
         })
     }

@@ -72,11 +72,6 @@ impl Process {
         waited.with_context(|| self.log_tail())
     }
 
-    /// Whether it has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
-    }
-
     /// SIGKILL and reap.
     pub(crate) fn kill(&mut self) {
         drop(self.child.kill());
