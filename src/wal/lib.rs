@@ -12,6 +12,7 @@ mod encode;
 mod error;
 mod evidence;
 mod frames;
+mod identity;
 mod name;
 mod open;
 mod read;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use config::WalConfig;
 pub use error::WalError;
+pub use identity::identity;
 pub use name::exists;
 pub use replay::Replay;
 pub use scan::{ConfChangeRecord, Summary, scan, snapshot_marks};
