@@ -138,8 +138,40 @@ fn txn() -> impl Strategy<Value = TxnRequest> {
         1 => flat.prop_map(Request::RequestTxn),
     ]
     .boxed();
-    (compares(), ops(nested.clone()), ops(nested))
-        .prop_map(|(compare, success, failure)| TxnRequest { compare, success, failure })
+    (compares(), ops(nested.clone()), ops(nested)).prop_map(|(compare, success, failure)| {
+        let mut txn = TxnRequest { compare, success, failure };
+        if deletes(&txn) {
+            keep_nothing(&mut txn);
+        }
+        txn
+    })
+}
+
+fn all_ops(txn: &TxnRequest) -> impl Iterator<Item = &Request> {
+    txn.success.iter().chain(&txn.failure).filter_map(|op| op.request.as_ref())
+}
+
+fn deletes(txn: &TxnRequest) -> bool {
+    all_ops(txn).any(|request| match request {
+        Request::RequestDeleteRange(_) => true,
+        Request::RequestTxn(inner) => deletes(inner),
+        _ => false,
+    })
+}
+
+/// A put that keeps the value or lease of a key deleted before it in the same transaction ends a real etcd
+/// with a panic (docs/compatibility.md): such transactions are not for the oracle.
+fn keep_nothing(txn: &mut TxnRequest) {
+    for op in txn.success.iter_mut().chain(&mut txn.failure) {
+        match &mut op.request {
+            Some(Request::RequestPut(put)) => {
+                put.ignore_value = false;
+                put.ignore_lease = false;
+            }
+            Some(Request::RequestTxn(inner)) => keep_nothing(inner),
+            _ => {}
+        }
+    }
 }
 
 /// Any call.

@@ -1,7 +1,9 @@
 //! Errors that random calls seldom hit: sizes, budgets, unknown methods; the same text and code on both.
 
 use anyhow::Result;
-use wire::etcdserverpb::{PutRequest, RequestOp, TxnRequest, request_op::Request};
+use wire::etcdserverpb::{
+    DeleteRangeRequest, PutRequest, RequestOp, TxnRequest, request_op::Request,
+};
 
 use crate::harness::{cluster::Cluster, oracle::Kind};
 
@@ -47,5 +49,29 @@ async fn rare_refusals_have_the_same_code_and_text() -> Result<()> {
     let real = refusals(Kind::Real35).await?;
     let ours = refusals(Kind::Ours).await?;
     assert_eq!(ours, real);
+    Ok(())
+}
+
+/// What ends a real etcd with a panic (docs/compatibility.md) is answered by ours, which goes on.
+#[tokio::test]
+async fn a_put_that_keeps_the_value_of_a_key_just_deleted_ends_nothing() -> Result<()> {
+    let cluster = Cluster::start(Kind::Ours, 1, &[]).await?;
+    let mut api = cluster.nodes[0].api()?;
+    api.put("a", "1").await?;
+    let delete = DeleteRangeRequest {
+        key: "a".into(),
+        range_end: b"\0".to_vec().into(),
+        ..Default::default()
+    };
+    let keep = PutRequest { key: "a".into(), ignore_value: true, ..Default::default() };
+    let ops = [Request::RequestDeleteRange(delete), Request::RequestPut(keep)];
+    let success = ops.map(|request| RequestOp { request: Some(request) }).to_vec();
+    let answer = api.kv.txn(TxnRequest { success, ..Default::default() }).await?.into_inner();
+    assert_eq!(answer.header.map(|header| header.revision), Some(3));
+    let read = api.get("a").await?;
+    assert_eq!(
+        read.kvs.iter().map(|kv| (&kv.value[..], kv.version)).collect::<Vec<_>>(),
+        [(&b""[..], 1)]
+    );
     Ok(())
 }
