@@ -16,6 +16,7 @@ use node::{
 };
 
 fn main() -> ExitCode {
+    node::allocator::share_one_arena();
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| text(&argument)).collect();
     let environment: Vec<(String, String)> =

@@ -6,6 +6,7 @@
 //!                          run, logging
 //! ```
 
+pub mod allocator;
 mod api;
 pub mod config;
 pub mod logging;
