@@ -18,8 +18,6 @@ pub const APPLY_QUEUE_MAX: usize = 64;
 pub const PEER_QUEUE_MAX: usize = 4096;
 /// Largest framed raft message read from a peer.
 pub const PEER_MESSAGE_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Entries kept in memory below the applied index for slow followers.
-pub const CATCH_UP_ENTRIES: u64 = 5000;
 /// Size of a WAL segment.
 pub const WAL_SEGMENT_BYTES: u64 = 64_000_000;
 /// Default space quota of the backend.

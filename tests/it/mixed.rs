@@ -1,5 +1,8 @@
 //! Real Go etcd peers and ours in one cluster: every member writes, every member agrees, and HashKV is equal.
 
+mod our_log;
+mod snapshots;
+
 use anyhow::Result;
 
 use crate::{

@@ -143,10 +143,7 @@ const TABLE: &[(&str, Disposition)] = &[
     ),
     ("experimental-stop-grpc-service-on-defrag", NoEffect("defragmenting is not served yet")),
     ("experimental-bootstrap-defrag-threshold-megabytes", Served),
-    (
-        "experimental-snapshot-catchup-entries",
-        NoEffect("5000 entries are kept for slow followers, as is etcd's default"),
-    ),
+    ("experimental-snapshot-catchup-entries", Served),
     (
         "force-new-cluster",
         Refused("this version cannot yet make a cluster of one of a member's state"),

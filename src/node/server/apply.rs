@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use base::{Index, limits};
+use base::Index;
 use consensus::Apply;
 use crossbeam_channel::{Receiver, Sender};
 use prost::Message;
@@ -135,8 +135,10 @@ impl Applier {
         if self.index - self.snapshot_index > self.server.settings.snapshot_count {
             snapshot::save(self)?;
         }
-        if self.index - self.compacted_log > 2 * limits::CATCH_UP_ENTRIES {
-            self.compacted_log = self.index - limits::CATCH_UP_ENTRIES;
+        // None kept would cost a follower a snapshot for each message that was lost.
+        let kept = self.server.settings.catch_up_entries.max(1);
+        if self.index - self.compacted_log > kept.saturating_mul(2) {
+            self.compacted_log = self.index - kept;
             self.server.raft.compact_log(Index::new(self.compacted_log));
         }
         Ok(())

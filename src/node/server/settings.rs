@@ -28,6 +28,9 @@ pub struct Settings {
     pub election: Duration,
     /// `--snapshot-count`: entries between two .snap files.
     pub snapshot_count: u64,
+    /// `--experimental-snapshot-catchup-entries`: entries kept in memory for slow followers; up to twice as
+    /// many at times.
+    pub catch_up_entries: u64,
     /// `--max-snapshots`: .snap files kept.
     pub max_snapshots: usize,
     /// `--max-request-bytes`.

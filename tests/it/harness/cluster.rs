@@ -1,6 +1,9 @@
 //! A cluster of bare nodes (no manager): ours, a real etcd's, or mixed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -47,6 +50,11 @@ impl Node {
     /// The data dir.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.root.join(&self.name)
+    }
+
+    /// The directory over the data dir.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Changes or adds a flag; takes effect with the next start.
