@@ -17,14 +17,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bolt", &["base", "disk", "wire"]),
     ("state", &["base", "wire", "backend"]),
     ("consensus", &["base", "wire", "wal"]),
-    ("node", &["base", "disk", "wire", "wal", "backend", "bolt", "state", "consensus"]),
+    ("lineage", &["base"]),
+    ("node", &["base", "disk", "wire", "wal", "backend", "bolt", "state", "consensus", "lineage"]),
     ("client", &["base", "wire"]),
-    ("manager", &["base", "disk", "wire", "wal", "consensus", "client"]),
+    ("manager", &["base", "disk", "wire", "wal", "consensus", "lineage", "client"]),
 ];
 
 /// Folders whose code decides and must not touch the world, and what must not appear there.
 const PURE: &[(&str, &[&str])] = &[
     ("src/state", &["tokio::", "std::net", "SystemTime", "Instant", "rand::", "std::fs"]),
+    (
+        "src/lineage",
+        &["tokio", "std::net", "SystemTime", "Instant", "rand::", "std::fs", "HashMap", "HashSet"],
+    ),
     (
         "src/manager/plan",
         &["tokio", "client::", "std::net", "SystemTime", "Instant", "rand::", "std::fs", "HashMap"],
