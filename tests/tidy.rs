@@ -11,6 +11,7 @@ use std::{
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("disk", &["base"]),
+    ("tls", &["base", "disk"]),
     ("wire", &["base"]),
     ("wal", &["base", "disk", "wire"]),
     ("backend", &["base", "disk", "wire"]),
@@ -18,9 +19,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("state", &["base", "wire", "backend"]),
     ("consensus", &["base", "wire", "wal"]),
     ("lineage", &["base"]),
-    ("node", &["base", "disk", "wire", "wal", "backend", "bolt", "state", "consensus", "lineage"]),
-    ("client", &["base", "wire"]),
-    ("manager", &["base", "disk", "wire", "wal", "consensus", "lineage", "client"]),
+    (
+        "node",
+        &["base", "disk", "tls", "wire", "wal", "backend", "bolt", "state", "consensus", "lineage"],
+    ),
+    ("client", &["base", "tls", "wire"]),
+    ("manager", &["base", "disk", "tls", "wire", "wal", "consensus", "lineage", "client"]),
 ];
 
 /// Folders whose code decides and must not touch the world, and what must not appear there.
