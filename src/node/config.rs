@@ -231,6 +231,7 @@ fn settings(given: &Given, name: &str) -> Result<Settings, Refusal> {
         heartbeat,
         election,
         snapshot_count: given.unsigned("snapshot-count"),
+        strict_reconfig: given.switch("strict-reconfig-check"),
         catch_up_entries: given.unsigned("experimental-snapshot-catchup-entries"),
         max_snapshots: size(given.unsigned("max-snapshots")),
         max_request_bytes: size(given.unsigned("max-request-bytes")),

@@ -1,17 +1,19 @@
-//! What the peer port answers beside raft's traffic: who the members are, versions, hashes for the
-//! corruption check, and whether a downgrade is under way. Facts: surface D.1.
+//! What the peer port answers beside raft's traffic: who the members are, versions, hashes for the corruption check,
+//! whether a downgrade is under way, and the promotion of a learner that another member was asked for. Facts: surface D.1.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
     body::Bytes,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
+use base::MemberId;
 use serde::{Deserialize, Serialize};
+use state::ApiError;
 
 use crate::{api::refuse_method, server::Server};
 
@@ -24,6 +26,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .route("/members", any(members))
         .route("/version", any(version))
         .route("/members/hashkv", any(hash_kv))
+        .route("/members/promote/{id}", any(promote))
         .route("/downgrade/enabled", any(downgrade_enabled))
         .with_state(Arc::clone(server))
 }
@@ -32,11 +35,51 @@ async fn members(State(server): State<Arc<Server>>, method: Method) -> Response 
     if let Some(refused) = refuse_method(&method) {
         return refused;
     }
-    let members: Vec<String> =
-        server.membership().members().iter().map(state::Member::to_json).collect();
     let cluster = server.cluster_id().to_string();
     let headers = [(CLUSTER_ID, cluster.as_str()), (header::CONTENT_TYPE, JSON)];
-    (headers, format!("[{}]\n", members.join(","))).into_response()
+    (headers, members_json(&server.membership().members())).into_response()
+}
+
+fn members_json(members: &[state::Member]) -> String {
+    let members: Vec<String> = members.iter().map(state::Member::to_json).collect();
+    format!("[{}]\n", members.join(","))
+}
+
+/// Another member passes a client's MemberPromote on to this one, which it takes for the leader. If it is not, the other
+/// asks again: it is not passed on a second time.
+async fn promote(
+    State(server): State<Arc<Server>>,
+    method: Method,
+    Path(id): Path<String>,
+) -> Response {
+    if method != Method::POST {
+        let allow = [(header::ALLOW, "POST")];
+        return (StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n").into_response();
+    }
+    let cluster = [(CLUSTER_ID, server.cluster_id().to_string())];
+    let Ok(number) = id.parse() else {
+        let text = format!("member {id} not found in cluster\n");
+        return (StatusCode::NOT_FOUND, cluster, text).into_response();
+    };
+    let json = [(header::CONTENT_TYPE, JSON)];
+    match server.promote_as_leader(MemberId::new(number)).await {
+        Ok(members) => (cluster, json, members_json(&members)).into_response(),
+        Err(ApiError::MemberNotFound) => {
+            (StatusCode::NOT_FOUND, cluster, "membership: ID not found\n").into_response()
+        }
+        Err(ApiError::MemberNotLearner) => {
+            let text = "membership: can only promote a learner member\n";
+            (StatusCode::PRECONDITION_FAILED, cluster, text).into_response()
+        }
+        Err(error @ ApiError::LearnerNotReady) => {
+            (StatusCode::PRECONDITION_FAILED, cluster, format!("{error}\n")).into_response()
+        }
+        // Of anything else etcd says no more, either.
+        Err(_) => {
+            let text = r#"{"message":"Internal Server Error"}"#;
+            (StatusCode::INTERNAL_SERVER_ERROR, cluster, json, text).into_response()
+        }
+    }
 }
 
 async fn version(State(server): State<Arc<Server>>, method: Method) -> Response {

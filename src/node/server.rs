@@ -17,6 +17,7 @@ mod first_election;
 mod host;
 mod ids;
 mod leader;
+mod members;
 mod metrics;
 mod peers;
 mod propose;
@@ -51,6 +52,7 @@ use wire::etcdserverpb::ResponseHeader;
 
 pub use self::{
     corrupt::{Mismatch, compare_with_peers},
+    members::{Standing, parse_peer_urls},
     metrics::{DiskHistogram, Metrics},
     settings::{AutoCompaction, Settings},
     snapshot::import_snapshot_db,
@@ -87,6 +89,8 @@ pub struct Server {
     apply: Sender<apply::Input>,
     /// Written by the apply thread after each batch.
     applied: watch::Sender<u64>,
+    /// Index of the leader's snapshot taken last; written by the apply thread.
+    snapshot_taken: watch::Sender<u64>,
     compaction_wanted: Sender<()>,
     /// Newest revision whose compaction is complete and durable.
     compaction_finished: watch::Sender<i64>,

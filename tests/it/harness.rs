@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod child;
 pub(crate) mod cluster;
 pub(crate) mod ctl;
+pub(crate) mod grow;
 pub(crate) mod http;
 pub(crate) mod manager;
 pub(crate) mod oracle;

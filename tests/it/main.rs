@@ -9,5 +9,6 @@ mod generated;
 mod harness;
 mod http;
 mod kv;
+mod membership;
 mod mixed;
 mod node;

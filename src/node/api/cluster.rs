@@ -1,21 +1,23 @@
-//! The Cluster service, as far as this build serves it: who the members are.
+//! The Cluster service: who the members are, and changes of them.
 
 use std::sync::Arc;
 
+use base::MemberId;
+use state::{ApiError, membership};
 use tonic::{Request, Response, Status};
 use wire::etcdserverpb::{
     Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
-    MemberUpdateRequest, MemberUpdateResponse, cluster_server::Cluster,
+    MemberUpdateRequest, MemberUpdateResponse, ResponseHeader, cluster_server::Cluster,
 };
 
 use super::{
     guard::{OnLearner, admit},
     status::refuse,
 };
-use crate::server::Server;
+use crate::server::{Server, Standing, parse_peer_urls};
 
-/// Serves the member list.
+/// Serves the membership.
 #[derive(Debug)]
 pub(super) struct ClusterService {
     server: Arc<Server>,
@@ -25,23 +27,29 @@ impl ClusterService {
     pub(super) fn new(server: Arc<Server>) -> Self {
         Self { server }
     }
+
+    /// Upstream leaves the revision of this service's headers at zero.
+    fn header(&self) -> Option<ResponseHeader> {
+        Some(ResponseHeader { revision: 0, ..self.server.header() })
+    }
 }
 
-/// What this build does not do yet, said plainly (docs/compatibility.md lists it).
-fn not_served(call: &str) -> Status {
-    Status::unimplemented(format!("etcd-node: {call} is not served by this version"))
-}
-
-/// The members, by id, as the API shows them.
-pub(super) fn members(server: &Server) -> Vec<Member> {
-    let member = |member: state::membership::Member| Member {
+fn shown(member: membership::Member) -> Member {
+    Member {
         id: member.id.get(),
         name: member.name,
         peer_ur_ls: member.peer_urls,
         client_ur_ls: member.client_urls,
         is_learner: member.is_learner,
-    };
-    server.membership().members().into_iter().map(member).collect()
+    }
+}
+
+fn all_shown(members: Vec<membership::Member>) -> Vec<Member> {
+    members.into_iter().map(shown).collect()
+}
+
+fn checked_urls(urls: &[String]) -> Result<Vec<String>, Status> {
+    parse_peer_urls(urls).map_err(|_reason| refuse(&ApiError::MemberBadUrls))
 }
 
 #[tonic::async_trait]
@@ -54,38 +62,60 @@ impl Cluster for ClusterService {
         if request.get_ref().linearizable {
             self.server.linearizable_read().await.map_err(|error| refuse(&error))?;
         }
-        // Upstream leaves the revision of this service's headers at zero.
-        let mut header = self.server.header();
-        header.revision = 0;
-        let members = members(&self.server);
-        Ok(Response::new(MemberListResponse { header: Some(header), members }))
+        let members = all_shown(self.server.membership().members());
+        Ok(Response::new(MemberListResponse { header: self.header(), members }))
     }
 
     async fn member_add(
         &self,
-        _: Request<MemberAddRequest>,
+        request: Request<MemberAddRequest>,
     ) -> Result<Response<MemberAddResponse>, Status> {
-        Err(not_served("MemberAdd"))
+        admit(&self.server, &request, OnLearner::Refuses)?;
+        let MemberAddRequest { peer_ur_ls, is_learner } = request.into_inner();
+        let urls = checked_urls(&peer_ur_ls)?;
+        let standing = if is_learner { Standing::Learner } else { Standing::Voter };
+        let added = self.server.add_member(&urls, standing).await;
+        let (member, members) = added.map_err(|error| refuse(&error))?;
+        Ok(Response::new(MemberAddResponse {
+            header: self.header(),
+            member: Some(shown(member)),
+            members: all_shown(members),
+        }))
     }
 
     async fn member_remove(
         &self,
-        _: Request<MemberRemoveRequest>,
+        request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
-        Err(not_served("MemberRemove"))
+        admit(&self.server, &request, OnLearner::Refuses)?;
+        let id = MemberId::new(request.get_ref().id);
+        let left = self.server.remove_member(id).await.map_err(|error| refuse(&error))?;
+        let members = all_shown(left);
+        Ok(Response::new(MemberRemoveResponse { header: self.header(), members }))
     }
 
     async fn member_update(
         &self,
-        _: Request<MemberUpdateRequest>,
+        request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
-        Err(not_served("MemberUpdate"))
+        admit(&self.server, &request, OnLearner::Refuses)?;
+        let MemberUpdateRequest { id, peer_ur_ls } = request.into_inner();
+        checked_urls(&peer_ur_ls)?;
+        // Their order stays the client's, as in etcd.
+        let urls = peer_ur_ls.iter().map(|url| url.trim().to_owned()).collect();
+        let updated = self.server.update_member(MemberId::new(id), urls).await;
+        let members = all_shown(updated.map_err(|error| refuse(&error))?);
+        Ok(Response::new(MemberUpdateResponse { header: self.header(), members }))
     }
 
     async fn member_promote(
         &self,
-        _: Request<MemberPromoteRequest>,
+        request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
-        Err(not_served("MemberPromote"))
+        admit(&self.server, &request, OnLearner::Refuses)?;
+        let id = MemberId::new(request.get_ref().id);
+        let promoted = self.server.promote_member(id).await;
+        let members = all_shown(promoted.map_err(|error| refuse(&error))?);
+        Ok(Response::new(MemberPromoteResponse { header: self.header(), members }))
     }
 }

@@ -20,9 +20,9 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         .route("/version", any(version))
         .route("/health", any(health::health))
         .route("/metrics", any(metrics))
-        .route("/v2/members", any(members::list))
-        .route("/v2/members/", any(members::list))
-        .route("/v2/members/{*rest}", any(members::one))
+        .route("/v2/members", any(members::serve))
+        .route("/v2/members/", any(members::serve))
+        .route("/v2/members/{*rest}", any(members::serve))
         .layer(middleware::from_fn(cross_origin))
         .with_state(Arc::clone(server))
 }

@@ -1,16 +1,18 @@
-//! GET /v2/members as etcd's API v2 answers it: what `curl` and the v2 etcdctl read first.
+//! /v2/members as etcd's API v2 answers it: what `curl` and the v2 etcdctl use to see and to change the members.
+//! Facts: surface B.2.
+
+mod change;
 
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
-    http::{HeaderName, Method, StatusCode, header},
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use base::MemberId;
 use serde::Serialize;
 
-use super::http::refuse_method;
 use crate::server::Server;
 
 /// A member as API v2 shows it: the id as a hex string, empty lists and names present.
@@ -40,33 +42,44 @@ struct Members {
     members: Vec<MemberV2>,
 }
 
-/// `{"members":[…]}`.
-pub(super) async fn list(State(server): State<Arc<Server>>, method: Method) -> Response {
-    if let Some(refused) = refuse_method(&method) {
-        return refused;
-    }
-    let members = server.membership().members().into_iter().map(MemberV2::from).collect();
-    // Go ends what it encodes with a newline, but not its errors.
-    answer(&server, StatusCode::OK, &Members { members }, "\n")
-}
-
-/// `/v2/members/leader`; any other sub-path is 404.
-pub(super) async fn one(
+/// All methods on `/v2/members` and below.
+pub(super) async fn serve(
     State(server): State<Arc<Server>>,
     method: Method,
-    Path(rest): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
 ) -> Response {
-    if let Some(refused) = refuse_method(&method) {
-        return refused;
+    let rest = uri.path().strip_prefix("/v2/members").unwrap_or_default();
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    match method {
+        Method::GET => read(&server, rest),
+        Method::POST => change::add(&server, &headers, &body).await,
+        Method::PUT => change::update(&server, rest, &headers, &body).await,
+        Method::DELETE => change::remove(&server, rest).await,
+        _ => {
+            let allow = [(header::ALLOW, "GET,POST,DELETE,PUT")];
+            (StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n").into_response()
+        }
     }
-    if rest.trim_end_matches('/') != "leader" {
-        return message(&server, StatusCode::NOT_FOUND, "Not found");
-    }
-    let leader = server.raft_status().leader;
-    let member = leader.and_then(|id: MemberId| server.membership().member(id));
-    match member {
-        Some(member) => answer(&server, StatusCode::OK, &MemberV2::from(member), "\n"),
-        None => message(&server, StatusCode::SERVICE_UNAVAILABLE, "During election"),
+}
+
+/// `{"members":[…]}`, or the leader alone; any other sub-path is 404.
+fn read(server: &Server, rest: &str) -> Response {
+    let membership = server.membership();
+    match rest {
+        "" => {
+            let members = membership.members().into_iter().map(MemberV2::from).collect();
+            success(server, StatusCode::OK, &Members { members })
+        }
+        "leader" => {
+            let leader = server.raft_status().leader;
+            match leader.and_then(|id| membership.member(id)) {
+                Some(member) => success(server, StatusCode::OK, &MemberV2::from(member)),
+                None => message(server, StatusCode::SERVICE_UNAVAILABLE, "During election"),
+            }
+        }
+        _ => message(server, StatusCode::NOT_FOUND, "Not found"),
     }
 }
 
@@ -74,12 +87,18 @@ fn message(server: &Server, code: StatusCode, text: &str) -> Response {
     answer(server, code, &serde_json::json!({ "message": text }), "")
 }
 
+/// Go ends what it encodes with a newline, but not its errors.
+fn success(server: &Server, code: StatusCode, body: &impl Serialize) -> Response {
+    answer(server, code, body, "\n")
+}
+
 fn answer(server: &Server, code: StatusCode, body: &impl Serialize, end: &str) -> Response {
     let mut text = serde_json::to_string(body).unwrap_or_default();
     text.push_str(end);
-    let headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (HeaderName::from_static("x-etcd-cluster-id"), server.cluster_id().to_string()),
-    ];
-    (code, headers, text).into_response()
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (code, json, cluster_header(server), text).into_response()
+}
+
+fn cluster_header(server: &Server) -> [(HeaderName, String); 1] {
+    [(HeaderName::from_static("x-etcd-cluster-id"), server.cluster_id().to_string())]
 }

@@ -64,7 +64,7 @@ const TABLE: &[(&str, Disposition)] = &[
     ("discovery-proxy", NO_DISCOVERY),
     ("discovery-srv", DISCOVERY),
     ("discovery-srv-name", NO_DISCOVERY),
-    ("strict-reconfig-check", NoEffect("membership changes are not served yet")),
+    ("strict-reconfig-check", Served),
     ("pre-vote", Served),
     ("auto-compaction-retention", Served),
     ("auto-compaction-mode", Served),

@@ -3,9 +3,11 @@
 mod page;
 mod process;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use base::limits;
+use parking_lot::Mutex;
+use state::ApiError;
 
 use self::page::Page;
 use super::Server;
@@ -27,6 +29,32 @@ pub struct Metrics {
     pub(super) leader_changes: Arc<Counter>,
     pub(super) health_success: Arc<Counter>,
     pub(super) health_failures: Arc<Counter>,
+    pub(super) promotions: Arc<Promotions>,
+}
+
+/// What became of learners' promotions.
+#[derive(Debug, Default)]
+pub(super) struct Promotions {
+    succeeded: Counter,
+    /// By the error's text.
+    failed: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Promotions {
+    pub(super) fn count<T>(&self, result: &Result<T, ApiError>) {
+        match result {
+            Ok(_) => self.succeeded.add(1),
+            Err(error) => *self.failed.lock().entry(error.to_string()).or_default() += 1,
+        }
+    }
+
+    fn show(&self, page: &mut Page) {
+        page.counter("etcd_server_learner_promote_successes", self.succeeded.get());
+        for (reason, count) in self.failed.lock().iter() {
+            let reason = [("Reason", reason.as_str())];
+            page.counter_of("etcd_server_learner_promote_failures", &reason, *count);
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -41,6 +69,7 @@ impl Default for Metrics {
             leader_changes: Arc::default(),
             health_success: Arc::default(),
             health_failures: Arc::default(),
+            promotions: Arc::default(),
         }
     }
 }
@@ -79,6 +108,7 @@ impl Server {
         page.counter("etcd_server_health_success", metrics.health_success.get());
         page.counter("etcd_server_health_failures", metrics.health_failures.get());
         page.gauge("etcd_server_quota_backend_bytes", self.quota_bytes());
+        metrics.promotions.show(page);
     }
 
     /// The quota in force, in bytes; 0 if it is switched off.

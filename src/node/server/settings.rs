@@ -28,6 +28,8 @@ pub struct Settings {
     pub election: Duration,
     /// `--snapshot-count`: entries between two .snap files.
     pub snapshot_count: u64,
+    /// `--strict-reconfig-check`: refuse membership changes that endanger the quorum.
+    pub strict_reconfig: bool,
     /// `--experimental-snapshot-catchup-entries`: entries kept in memory for slow followers; up to twice as
     /// many at times.
     pub catch_up_entries: u64,

@@ -79,6 +79,7 @@ impl Applier {
         self.compacted_log = index;
         self.follow_all();
         server.applied.send_replace(index);
+        server.snapshot_taken.send_replace(index);
         server.raft.applied(Index::new(index));
         server.disk.remove_file(&received).map_err(|error| io(&error))?;
         tracing::info!(index, revision = server.kv.revision(), "the leader's snapshot is in place");

@@ -86,7 +86,7 @@ impl Server {
         let first_election = parts.raft.fast_forward_election.then_some(parts.raft.election_ticks);
         let (raft, _owner) =
             Raft::start(parts.raft, parts.durable, outlets).map_err(StartError::Raft)?;
-        let started = parts.clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ids = Ids::new(parts.member.get(), milliseconds(parts.clock.as_ref()));
         let machine = parts.machine;
         let server = Arc::new(Self {
             fetcher: Fetcher::new(dial_timeout(&settings)),
@@ -105,11 +105,12 @@ impl Server {
             raft_status: raft.status(),
             raft,
             transport,
-            ids: Ids::new(parts.member.get(), u64::try_from(started.as_millis()).unwrap_or(0)),
+            ids,
             waiters: Waiters::new(),
             readers,
             apply,
             applied: watch::Sender::new(applied),
+            snapshot_taken: watch::Sender::new(0),
             compaction_wanted,
             compaction_finished: watch::Sender::new(machine.kv.compaction_finished()),
             leader_elected: Mutex::new(None),
@@ -184,6 +185,12 @@ impl Server {
     pub(super) fn kv_path(&self) -> PathBuf {
         self.snap_dir.with_file_name("kv").join("state.redb")
     }
+}
+
+/// Since 1970.
+fn milliseconds(clock: &dyn Clock) -> u64 {
+    let since = clock.wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(0)
 }
 
 /// As long as etcd waits for a peer's connection.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tonic::transport::{Channel, Endpoint};
 use wire::etcdserverpb::{
-    HashKvRequest, PutRequest, RangeRequest, RangeResponse, kv_client::KvClient,
-    maintenance_client::MaintenanceClient,
+    HashKvRequest, Member, MemberListRequest, PutRequest, RangeRequest, RangeResponse,
+    cluster_client::ClusterClient, kv_client::KvClient, maintenance_client::MaintenanceClient,
 };
 
 /// The stubs of one member.
@@ -14,6 +14,8 @@ use wire::etcdserverpb::{
 pub(crate) struct Api {
     /// Key-value service.
     pub(crate) kv: KvClient<Channel>,
+    /// Membership service.
+    pub(crate) cluster: ClusterClient<Channel>,
     /// Maintenance service.
     pub(crate) maintenance: MaintenanceClient<Channel>,
 }
@@ -40,6 +42,7 @@ impl Api {
             .connect_lazy();
         Ok(Self {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
+            cluster: ClusterClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel),
         })
     }
@@ -74,5 +77,14 @@ impl Api {
     pub(crate) async fn hash_kv(&mut self, revision: i64) -> Result<(u32, i64), tonic::Status> {
         let answer = self.maintenance.hash_kv(HashKvRequest { revision }).await?.into_inner();
         Ok((answer.hash, answer.compact_revision))
+    }
+
+    /// The members as a quorum knows them, by id.
+    ///
+    /// # Errors
+    /// The member's refusal.
+    pub(crate) async fn members(&mut self) -> Result<Vec<Member>, tonic::Status> {
+        let request = MemberListRequest { linearizable: true };
+        Ok(self.cluster.member_list(request).await?.into_inner().members)
     }
 }

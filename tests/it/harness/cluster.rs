@@ -105,9 +105,11 @@ impl Node {
 /// Members that share one bootstrap.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    /// The members, in the order of the initial cluster.
+    /// The members, in the order of the initial cluster, then those that joined.
     pub(crate) nodes: Vec<Node>,
-    _root: TempDir,
+    pub(super) root: TempDir,
+    /// Flags that each member gets.
+    pub(super) extra: Vec<String>,
 }
 
 impl Cluster {
@@ -122,25 +124,35 @@ impl Cluster {
         let initial: Vec<String> =
             peers.iter().enumerate().map(|(at, peer)| format!("m{at}={}", peer.url())).collect();
         let initial = initial.join(",");
-        let nodes =
-            kinds.iter().zip(clients).zip(peers).enumerate().map(|(at, ((kind, client), peer))| {
-                let name = format!("m{at}");
-                let mut arguments = vec![
-                    format!("--name={name}"),
-                    format!("--data-dir={}", root.path().join(&name).display()),
-                    format!("--listen-client-urls={}", client.url()),
-                    format!("--advertise-client-urls={}", client.url()),
-                    format!("--listen-peer-urls={}", peer.url()),
-                    format!("--initial-advertise-peer-urls={}", peer.url()),
-                    format!("--initial-cluster={initial}"),
-                    "--initial-cluster-state=new".to_owned(),
-                    "--initial-cluster-token=it".to_owned(),
-                ];
-                arguments.extend(extra.iter().map(|&flag| flag.to_owned()));
-                let root = root.path().to_owned();
-                Node { name, kind: *kind, client, peer, root, arguments, process: None }
-            });
-        Ok(Self { nodes: nodes.collect(), _root: root })
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            root,
+            extra: extra.iter().map(|&flag| flag.into()).collect(),
+        };
+        for ((kind, client), peer) in kinds.iter().zip(clients).zip(peers) {
+            let mut node = cluster.node(*kind, client, peer);
+            node.set_flag("--initial-cluster", &initial);
+            node.set_flag("--initial-cluster-state", "new");
+            cluster.nodes.push(node);
+        }
+        Ok(cluster)
+    }
+
+    /// A further node, not started; it does not know yet with whom.
+    pub(super) fn node(&self, kind: Kind, client: Port, peer: Port) -> Node {
+        let name = format!("m{}", self.nodes.len());
+        let root = self.root.path().to_owned();
+        let mut arguments = vec![
+            format!("--name={name}"),
+            format!("--data-dir={}", root.join(&name).display()),
+            format!("--listen-client-urls={}", client.url()),
+            format!("--advertise-client-urls={}", client.url()),
+            format!("--listen-peer-urls={}", peer.url()),
+            format!("--initial-advertise-peer-urls={}", peer.url()),
+            "--initial-cluster-token=it".to_owned(),
+        ];
+        arguments.extend(self.extra.iter().cloned());
+        Node { name, kind, client, peer, root, arguments, process: None }
     }
 
     /// `count` nodes of one kind, all answering.

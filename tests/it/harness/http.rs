@@ -32,10 +32,22 @@ impl Answer {
 /// # Errors
 /// If the node does not answer in 10 s, or no HTTP.
 pub(crate) fn request(method: &str, url: &str, path: &str) -> Result<Answer> {
+    request_with(method, url, path, "")
+}
+
+/// The same with a body, after its header lines and an empty line: `Name: value\r\n\r\nbody`.
+///
+/// # Errors
+/// As [`request`].
+pub(crate) fn request_with(method: &str, url: &str, path: &str, rest: &str) -> Result<Answer> {
+    let rest = match rest.split_once("\r\n\r\n") {
+        Some((lines, body)) => format!("{lines}\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+        None => "\r\n".to_owned(),
+    };
     let authority = url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n{rest}")?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);

@@ -1,0 +1,5 @@
+//! Changes of the membership: what is answered, who may come and go, and what the processes do then.
+
+mod answers;
+mod grow;
+mod v2;
