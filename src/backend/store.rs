@@ -25,10 +25,11 @@ use crate::{
     storage::Storage,
 };
 
-type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(crate) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type ReadTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-const fn table(bucket: Bucket) -> Definition {
+/// A bucket's table.
+pub(crate) const fn table(bucket: Bucket) -> Definition {
     TableDefinition::new(bucket.name())
 }
 
@@ -161,6 +162,11 @@ impl NewFile {
         transaction.commit()?;
         Ok(self.0.close()?)
     }
+}
+
+/// What the rows need, as the file's own table says; an error if the file is no backend's.
+pub(crate) fn in_use_bytes(database: &Database) -> Result<u64, redb::Error> {
+    Ok(sizes::load(database)?.in_use_bytes)
 }
 
 fn new_path(path: &Path) -> PathBuf {

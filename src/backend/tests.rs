@@ -2,6 +2,7 @@
 
 mod crash;
 mod golden;
+mod inspection;
 mod killable;
 mod lifecycle;
 mod model;

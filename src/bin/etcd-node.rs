@@ -11,6 +11,7 @@ use std::{
 use base::SystemClock;
 use node::{
     config::{self, Command, Config},
+    inspect::command,
     logging,
     run::{self, Ended, Signals},
 };
@@ -19,6 +20,11 @@ fn main() -> ExitCode {
     node::allocator::share_one_arena();
     let arguments: Vec<String> =
         std::env::args_os().skip(1).map(|argument| text(&argument)).collect();
+    if let Some((word, rest)) = arguments.split_first()
+        && word == "inspect"
+    {
+        return inspect(rest);
+    }
     let environment: Vec<(String, String)> =
         std::env::vars_os().map(|(name, value)| (text(&name), text(&value))).collect();
     match config::load(&arguments, &environment) {
@@ -29,6 +35,17 @@ fn main() -> ExitCode {
             complain(&format!("{refusal}\nSee 'etcd-node --help'."));
             ExitCode::from(refusal.exit)
         }
+    }
+}
+
+fn inspect(arguments: &[String]) -> ExitCode {
+    let outcome = command::run(arguments);
+    if !outcome.err.is_empty() {
+        complain(&outcome.err);
+    }
+    match print(&outcome.out) {
+        ExitCode::SUCCESS => ExitCode::from(outcome.exit),
+        failed => failed,
     }
 }
 

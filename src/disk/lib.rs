@@ -64,6 +64,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// `WouldBlock` if another holds it; else the system's.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
+    /// Takes a lock of an existing file that others may share, but that no [`Disk::lock`] goes with; it is
+    /// held until dropped. Opens the file for reading only, so a folder that is looked into stays as it is.
+    ///
+    /// # Errors
+    /// `NotFound`; `WouldBlock` if another holds the exclusive lock; else the system's.
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
     /// Bytes free for this process in the file system of `path`.
     ///
     /// # Errors

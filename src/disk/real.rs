@@ -96,19 +96,11 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
-        let file = open_file(path, Open::Create)?;
-        let whole_file = libc::flock {
-            l_type: short(libc::F_WRLCK)?,
-            l_whence: short(libc::SEEK_SET)?,
-            l_start: 0,
-            l_len: 0,
-            l_pid: 0,
-        };
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file)) {
-            Ok(_) => Ok(Box::new(RealLock { path: path.to_owned(), _file: file })),
-            Err(Errno::EAGAIN | Errno::EACCES) => Err(ErrorKind::WouldBlock.into()),
-            Err(error) => Err(error.into()),
-        }
+        lock_file(path, open_file(path, Open::Create)?, libc::F_WRLCK)
+    }
+
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        lock_file(path, open_file(path, Open::Read)?, libc::F_RDLCK)
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
@@ -127,6 +119,21 @@ fn open_file(path: &Path, how: Open) -> io::Result<File> {
         Open::CreateNew => options.write(true).create_new(true),
     };
     options.open(path)
+}
+
+fn lock_file(path: &Path, file: File, kind: libc::c_int) -> io::Result<Box<dyn DiskLock>> {
+    let whole_file = libc::flock {
+        l_type: short(kind)?,
+        l_whence: short(libc::SEEK_SET)?,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file)) {
+        Ok(_) => Ok(Box::new(RealLock { path: path.to_owned(), _file: file })),
+        Err(Errno::EAGAIN | Errno::EACCES) => Err(ErrorKind::WouldBlock.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn parent(path: &Path) -> &Path {

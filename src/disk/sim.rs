@@ -35,6 +35,8 @@ struct State {
     tree: Tree,
     faults: Faults,
     locked: Vec<NodeId>,
+    /// One for each holder.
+    shared: Vec<NodeId>,
     /// Counts crashes; handles of an earlier life are dead.
     life: u64,
 }
@@ -53,6 +55,7 @@ impl SimDisk {
         state.tree.crash(&mut Random::new(seed));
         state.faults = Faults::default();
         state.locked.clear();
+        state.shared.clear();
         state.life += 1;
     }
 
@@ -181,12 +184,26 @@ impl Disk for SimDisk {
         drop(self.open(path, Open::Create)?);
         let mut state = self.state();
         let node = state.tree.file(path)?;
-        if state.locked.contains(&node) {
+        if state.locked.contains(&node) || state.shared.contains(&node) {
             return Err(ErrorKind::WouldBlock.into());
         }
         state.locked.push(node);
         let life = state.life;
-        Ok(Box::new(SimLock { disk: self.clone(), node, life, path: path.to_owned() }))
+        let path = path.to_owned();
+        Ok(Box::new(SimLock { disk: self.clone(), node, life, path, is_shared: false }))
+    }
+
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        drop(self.open(path, Open::Read)?);
+        let mut state = self.state();
+        let node = state.tree.file(path)?;
+        if state.locked.contains(&node) {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        state.shared.push(node);
+        let life = state.life;
+        let path = path.to_owned();
+        Ok(Box::new(SimLock { disk: self.clone(), node, life, path, is_shared: true }))
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
@@ -286,6 +303,7 @@ struct SimLock {
     node: NodeId,
     life: u64,
     path: PathBuf,
+    is_shared: bool,
 }
 
 impl fmt::Debug for SimLock {
@@ -303,8 +321,12 @@ impl DiskLock for SimLock {
 impl Drop for SimLock {
     fn drop(&mut self) {
         let mut state = self.disk.state();
-        if state.life == self.life {
-            state.locked.retain(|node| *node != self.node);
+        if state.life != self.life {
+            return;
+        }
+        let holders = if self.is_shared { &mut state.shared } else { &mut state.locked };
+        if let Some(position) = holders.iter().position(|node| *node == self.node) {
+            holders.swap_remove(position);
         }
     }
 }

@@ -41,6 +41,7 @@ on_both_disks!(
     a_folder_moves_with_its_content,
     missing_things_are_not_found,
     a_lock_is_exclusive_until_dropped_and_survives_a_rename,
+    a_shared_lock_keeps_the_exclusive_one_out_and_makes_no_file,
     replaced_content_is_read_back,
     a_copy_equals_its_source,
     damaged_checked_files_are_never_absent_r13,
@@ -140,6 +141,21 @@ fn missing_things_are_not_found(disk: &dyn Disk, root: &Path) {
     missing(read(disk, &gone).map(drop));
     missing(archive(disk, &gone, &root.join("archive"), "gone").map(drop));
     assert!(!disk.exists(&gone).unwrap());
+}
+
+fn a_shared_lock_keeps_the_exclusive_one_out_and_makes_no_file(disk: &dyn Disk, root: &Path) {
+    let path = root.join("lock");
+    assert_eq!(disk.lock_shared(&path).unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(!disk.exists(&path).unwrap());
+    let held = disk.lock(&path).unwrap();
+    assert_eq!(disk.lock_shared(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop(held);
+    let (one, other) = (disk.lock_shared(&path).unwrap(), disk.lock_shared(&path).unwrap());
+    assert_eq!(disk.lock(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop(one);
+    assert_eq!(disk.lock(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop(other);
+    drop(disk.lock(&path).unwrap());
 }
 
 fn a_lock_is_exclusive_until_dropped_and_survives_a_rename(disk: &dyn Disk, root: &Path) {

@@ -9,6 +9,7 @@
 pub mod allocator;
 mod api;
 pub mod config;
+pub mod inspect;
 pub mod logging;
 mod members_http;
 pub mod peer;

@@ -146,4 +146,4 @@ impl Start<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

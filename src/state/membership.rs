@@ -6,6 +6,7 @@
 
 mod change;
 mod member;
+mod projection;
 mod roster;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use parking_lot::RwLock;
 pub use self::{
     change::MemberEvent,
     member::{Attributes, Member, cluster_id, member_id},
+    projection::{Projection, describe},
 };
 pub(crate) use self::{
     change::{Changer, check, check_version},

@@ -155,6 +155,21 @@ impl Frames {
         Ok(self.next_nonzero(offset)?.is_none())
     }
 
+    /// Bytes from `offset` to the last one that is not zero, both included.
+    pub(crate) fn nonzero_bytes_from(&mut self, offset: u64) -> io::Result<u64> {
+        let (mut at, mut end) = (offset, offset);
+        loop {
+            let chunk = self.bytes(at, widen(WINDOW_BYTES))?;
+            if chunk.is_empty() {
+                return Ok(end - offset);
+            }
+            if let Some(position) = chunk.iter().rposition(|byte| *byte != 0) {
+                end = at + widen(position) + 1;
+            }
+            at += widen(chunk.len());
+        }
+    }
+
     /// Position of the first byte that is not zero, from `offset` on.
     pub(crate) fn next_nonzero(&mut self, mut offset: u64) -> io::Result<Option<u64>> {
         loop {

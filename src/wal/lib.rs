@@ -11,6 +11,7 @@ mod config;
 mod encode;
 mod error;
 mod evidence;
+mod examine;
 mod frames;
 mod identity;
 mod name;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use config::WalConfig;
 pub use error::WalError;
+pub use examine::{Examination, Judgement, SegmentReport, examine, lock_shared};
 pub use identity::identity;
 pub use name::exists;
 pub use replay::Replay;

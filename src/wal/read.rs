@@ -64,11 +64,41 @@ pub(crate) fn read(
     source: Source<'_>,
     visit: &mut dyn FnMut(Record) -> Result<(), String>,
 ) -> Result<LogEnd, WalError> {
-    let mut reader = Reader { source, crc: None, metadata: None };
+    read_noting(source, &mut Vec::new(), visit)
+}
+
+/// How far a segment was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Records that passed their check.
+    pub(crate) records: u64,
+    /// Where the last of them ends.
+    pub(crate) used_bytes: u64,
+    /// Length of the file.
+    pub(crate) bytes: u64,
+    /// Value of the CRC chain behind it.
+    pub(crate) crc: u32,
+}
+
+/// As [`read`], noting how far each segment was read, also if reading fails.
+pub(crate) fn read_noting(
+    source: Source<'_>,
+    progress: &mut Vec<Progress>,
+    visit: &mut dyn FnMut(Record) -> Result<(), String>,
+) -> Result<LogEnd, WalError> {
+    let mut reader = Reader { source, crc: None, metadata: None, records: 0 };
     let mut end = None;
     for (position, name) in source.segments.iter().enumerate() {
         let mut segment = Segment::open(source, *name)?;
-        reader.read_segment(&mut segment, visit)?;
+        reader.records = 0;
+        let outcome = reader.read_segment(&mut segment, visit);
+        progress.push(Progress {
+            records: reader.records,
+            used_bytes: segment.frames.offset(),
+            bytes: segment.frames.len(),
+            crc: reader.crc.unwrap_or_default(),
+        });
+        outcome?;
         if position + 1 < source.segments.len() {
             segment.check_whole()?;
         } else {
@@ -89,6 +119,8 @@ struct Reader<'a> {
     /// `None` until the first segment said where the chain stands.
     crc: Option<u32>,
     metadata: Option<Bytes>,
+    /// Of the segment being read, and belonging to the chain.
+    records: u64,
 }
 
 /// A segment and why reading it stopped.
@@ -123,6 +155,7 @@ impl Reader<'_> {
                 segment.bad = Some(bad);
                 break;
             }
+            self.records += 1;
             let at = segment.frames.previous();
             self.dispatch(record, visit).map_err(|what| segment.corrupt(at, what))?;
         }

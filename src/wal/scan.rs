@@ -94,18 +94,19 @@ fn read_all(
     Ok((end, names.len()))
 }
 
+/// Sums up records as they come.
 #[derive(Debug, Default)]
-struct Sums {
-    hard_state: raftpb::HardState,
-    first_index: u64,
-    last_index: u64,
-    last_term: u64,
-    marks: Vec<walpb::Snapshot>,
-    conf_changes: Vec<ConfChangeRecord>,
+pub(crate) struct Sums {
+    pub(crate) hard_state: raftpb::HardState,
+    pub(crate) first_index: u64,
+    pub(crate) last_index: u64,
+    pub(crate) last_term: u64,
+    pub(crate) marks: Vec<walpb::Snapshot>,
+    pub(crate) conf_changes: Vec<ConfChangeRecord>,
 }
 
 impl Sums {
-    fn take(&mut self, record: Record) -> Result<(), String> {
+    pub(crate) fn take(&mut self, record: Record) -> Result<(), String> {
         match record {
             Record::State(state) => self.hard_state = state,
             Record::Mark(mark) => self.take_mark(mark),

@@ -71,8 +71,17 @@ impl Segments {
 
 /// Takes a segment's lock, which a running etcd would hold.
 pub(crate) fn lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskLock>, WalError> {
-    disk.lock(path).map_err(|error| match error.kind() {
+    disk.lock(path).map_err(not_locked(path))
+}
+
+/// As [`lock`], together with others who only look.
+pub(crate) fn lock_shared(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskLock>, WalError> {
+    disk.lock_shared(path).map_err(not_locked(path))
+}
+
+fn not_locked(path: &Path) -> impl FnOnce(std::io::Error) -> WalError {
+    move |error| match error.kind() {
         std::io::ErrorKind::WouldBlock => WalError::Locked { path: path.to_owned() },
         _ => io_error("lock", path)(error),
-    })
+    }
 }

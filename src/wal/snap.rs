@@ -26,6 +26,30 @@ pub struct SnapDir {
     dir: PathBuf,
 }
 
+/// A `.snap` file as [`SnapDir::examine`] finds it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SnapReport {
+    /// The file.
+    pub path: PathBuf,
+    /// As its name says.
+    pub term: u64,
+    /// As its name says.
+    pub index: u64,
+    /// Its length; 0 if it cannot be read.
+    pub bytes: u64,
+    /// What is in it.
+    pub content: Result<raftpb::Snapshot, SnapFault>,
+}
+
+/// Why a `.snap` file is of no use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapFault {
+    /// Its content is not what was written.
+    Corrupt(String),
+    /// The disk does not give it.
+    Unreadable(String),
+}
+
 impl SnapDir {
     /// Names the folder; it must exist once something is saved.
     #[must_use]
@@ -64,6 +88,24 @@ impl SnapDir {
             }
         }
         Ok(None)
+    }
+
+    /// All files, oldest first, with what is in them or what is wrong with them. Changes nothing.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn examine(&self) -> Result<Vec<SnapReport>, WalError> {
+        let report = |(term, index)| {
+            let path = self.path(term, index);
+            let read = disk::read(&*self.disk, &path);
+            let bytes = read.as_ref().map_or(0, |content| crate::encode::widen(content.len()));
+            let content = match read {
+                Ok(content) => decode(content, term, index).map_err(SnapFault::Corrupt),
+                Err(error) => Err(SnapFault::Unreadable(error.to_string())),
+            };
+            SnapReport { path, term, index, bytes, content }
+        };
+        Ok(self.list()?.into_iter().map(report).collect())
     }
 
     /// Removes the oldest files until `keep` are left, and drafts of crashed saves; 0 means no

@@ -70,6 +70,10 @@ impl Disk for Killable {
         self.disk.lock(path)
     }
 
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        self.disk.lock_shared(path)
+    }
+
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         self.disk.free_bytes(path)
     }

@@ -9,7 +9,7 @@ use super::disposition::{self, Disposition};
 /// What `--help` prints: every flag that may be given, and why some are not served.
 #[must_use]
 pub fn help() -> String {
-    let mut text = "Usage:\n\n  etcd-node [flags]\n    Start an etcd server.\n\n  etcd-node --version\n    Show the version.\n\n  etcd-node -h | --help\n    Show this text.\n\n  etcd-node --config-file FILE\n    Take all settings from a YAML file, and no other flags nor environment.\n\nEach flag has an environment variable: --data-dir is ETCD_DATA_DIR.\n".to_owned();
+    let mut text = "Usage:\n\n  etcd-node [flags]\n    Start an etcd server.\n\n  etcd-node --version\n    Show the version.\n\n  etcd-node -h | --help\n    Show this text.\n\n  etcd-node inspect [--json] [--wal-dir DIR] DATA-DIR\n    Say what a stopped member's data dir knows and how whole it is; changes nothing.\n\n  etcd-node --config-file FILE\n    Take all settings from a YAML file, and no other flags nor environment.\n\nEach flag has an environment variable: --data-dir is ETCD_DATA_DIR.\n".to_owned();
     let mut section: Option<Section> = None;
     for flag in flags::ALL {
         if section != Some(flag.section) {

@@ -105,18 +105,23 @@ impl Layout {
 
     /// Whether our guard stands there. A database of a Go etcd in its place is an error.
     fn is_guarded(&self, disk: &dyn Disk) -> Result<bool, StartupError> {
-        let content = match read_start(disk, &self.guard) {
-            Ok(content) => content,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(StartupError::disk("read", &self.guard)(error)),
-        };
-        if content == GUARD.as_bytes() {
-            return Ok(true);
+        match self.guard(disk).map_err(StartupError::disk("read", &self.guard))? {
+            None => Ok(false),
+            Some(true) => Ok(true),
+            Some(false) => Err(StartupError::DataDir(format!(
+                "{} is the database of a Go etcd: this version cannot take over its data dir; nothing was touched",
+                self.guard.display()
+            ))),
         }
-        Err(StartupError::DataDir(format!(
-            "{} is the database of a Go etcd: this version cannot take over its data dir; nothing was touched",
-            self.guard.display()
-        )))
+    }
+
+    /// Whether what stands in the guard's place is our guard; nothing if the place is empty.
+    pub(crate) fn guard(&self, disk: &dyn Disk) -> io::Result<Option<bool>> {
+        match read_start(disk, &self.guard) {
+            Ok(content) => Ok(Some(content == GUARD.as_bytes())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether no `.snap` was ever written: then a first start was interrupted before its log.

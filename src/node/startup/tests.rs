@@ -34,17 +34,17 @@ fn around(disk: Arc<dyn Disk>) -> Surroundings {
     }
 }
 
-async fn start_on(disk: &SimDisk, more: &[&str]) -> Result<Started, StartupError> {
+pub(crate) async fn start_on(disk: &SimDisk, more: &[&str]) -> Result<Started, StartupError> {
     start(&config(Path::new(DATA), more), &around(Arc::new(disk.clone()))).await
 }
 
 /// Ends a member as a crash of its process would, save that the store gets its last flush.
-fn end(started: Started) {
+pub(crate) fn end(started: Started) {
     started.parts.backend.close().unwrap();
     drop(started);
 }
 
-fn write(disk: &dyn Disk, path: &str, content: &[u8]) {
+pub(crate) fn write(disk: &dyn Disk, path: &str, content: &[u8]) {
     let path = Path::new(path);
     disk.create_dir_all(path.parent().unwrap()).unwrap();
     let file = disk.open(path, Open::CreateNew).unwrap();
@@ -54,7 +54,7 @@ fn write(disk: &dyn Disk, path: &str, content: &[u8]) {
 }
 
 /// Lets the store say that it has applied an entry.
-fn set_consistent(started: &Started, index: u64) {
+pub(crate) fn set_consistent(started: &Started, index: u64) {
     let mut batch = backend::WriteBatch::default();
     let index = index.to_be_bytes().to_vec();
     batch.put(backend::Bucket::Meta, &b"consistent_index"[..], index);
@@ -67,7 +67,7 @@ fn entry(index: u64) -> raftpb::Entry {
 }
 
 /// Appends entries 2..=last, and writes a `.snap` there if asked.
-fn grow(started: &mut Started, last: u64, snapshot: bool) {
+pub(crate) fn grow(started: &mut Started, last: u64, snapshot: bool) {
     let durable = &mut started.parts.durable;
     let entries: Vec<_> = (2..=last).map(entry).collect();
     let state = raftpb::HardState { term: 2, vote: 0, commit: last };

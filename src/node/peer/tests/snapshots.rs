@@ -207,6 +207,10 @@ impl Disk for SlowDisk {
         RealDisk.lock(path)
     }
 
+    fn lock_shared(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        RealDisk.lock_shared(path)
+    }
+
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         RealDisk.free_bytes(path)
     }
