@@ -2,8 +2,9 @@
 
 use base::{ClusterId, Index, MemberId, Revision, Term};
 use wire::etcdserverpb::{
-    AlarmRequest, AlarmType, HashKvRequest, MemberListRequest, MoveLeaderRequest, StatusRequest,
-    alarm_request::AlarmAction,
+    self, AlarmRequest, AlarmType, HashKvRequest, MemberAddRequest, MemberListRequest,
+    MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, MoveLeaderRequest,
+    StatusRequest, alarm_request::AlarmAction,
 };
 
 use crate::{connection::Client, error::ClientError};
@@ -118,14 +119,69 @@ impl Client {
         let request = MemberListRequest { linearizable };
         let answer =
             self.call("member list", |to| async move { to.cluster().member_list(request).await });
-        let members = answer.await?.0.members.into_iter().map(|member| Member {
-            id: member.id.into(),
-            name: member.name,
-            peer_urls: member.peer_ur_ls,
-            client_urls: member.client_ur_ls,
-            is_learner: member.is_learner,
+        Ok(members(answer.await?.0.members))
+    }
+
+    /// Adds a member without a vote, not started yet; returns its id and all members. Never a voter (R6).
+    ///
+    /// # Errors
+    /// Any. Without an answer it may have been added all the same: list the members.
+    pub async fn member_add_learner(
+        &self,
+        peer_urls: &[String],
+    ) -> Result<(MemberId, Vec<Member>), ClientError> {
+        let call = "member add";
+        let request = MemberAddRequest { peer_ur_ls: peer_urls.to_vec(), is_learner: true };
+        let answer = self.call(call, |to| {
+            let request = request.clone();
+            async move { to.cluster().member_add(request).await }
         });
-        Ok(members.collect())
+        let (answer, endpoint) = answer.await?;
+        let Some(added) = answer.member else {
+            let endpoint = endpoint.to_owned();
+            return Err(ClientError::Malformed { call, endpoint, field: "member" });
+        };
+        Ok((added.id.into(), members(answer.members)))
+    }
+
+    /// Gives a learner its vote.
+    ///
+    /// # Errors
+    /// Any; etcd refuses while the learner is not in sync with its leader.
+    pub async fn member_promote(&self, member: MemberId) -> Result<(), ClientError> {
+        let request = MemberPromoteRequest { id: member.get() };
+        self.call("member promote", |to| async move { to.cluster().member_promote(request).await })
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a member out for good.
+    ///
+    /// # Errors
+    /// Any.
+    pub async fn member_remove(&self, member: MemberId) -> Result<(), ClientError> {
+        let request = MemberRemoveRequest { id: member.get() };
+        self.call("member remove", |to| async move { to.cluster().member_remove(request).await })
+            .await?;
+        Ok(())
+    }
+
+    /// Changes where a member's peers find it.
+    ///
+    /// # Errors
+    /// Any.
+    pub async fn member_update(
+        &self,
+        member: MemberId,
+        peer_urls: &[String],
+    ) -> Result<(), ClientError> {
+        let request = MemberUpdateRequest { id: member.get(), peer_ur_ls: peer_urls.to_vec() };
+        let answer = self.call("member update", |to| {
+            let request = request.clone();
+            async move { to.cluster().member_update(request).await }
+        });
+        answer.await?;
+        Ok(())
     }
 
     /// Hands leadership over; only the leader does it, so the client must have its endpoint first.
@@ -181,4 +237,15 @@ impl Client {
             current: answer.header.map_or(0, |header| header.revision).into(),
         })
     }
+}
+
+fn members(listed: Vec<etcdserverpb::Member>) -> Vec<Member> {
+    let member = |member: etcdserverpb::Member| Member {
+        id: member.id.into(),
+        name: member.name,
+        peer_urls: member.peer_ur_ls,
+        client_urls: member.client_ur_ls,
+        is_learner: member.is_learner,
+    };
+    listed.into_iter().map(member).collect()
 }

@@ -2,6 +2,7 @@
 //! do, and none believes what the planner assumed: each looks at the facts again.
 
 mod bootstrap;
+mod membership;
 mod restart;
 mod start;
 mod stop;
@@ -11,10 +12,12 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use base::MemberId;
+
 use crate::{
     plan::{
         Action, Fact, Health, History, Note, NoteKind, Observation, Plan, Role, Rule,
-        kinds::{Dir, Kinds},
+        kinds::{Dir, Kinds, own_member},
     },
     spec::ClusterSpec,
 };
@@ -34,7 +37,10 @@ const RULES: &[fn(&Case<'_>) -> Vec<Note>] = &[
     bootstrap::r2_new_only_before_the_latch,
     bootstrap::r2_a_bootstrap_is_of_all_nodes_and_all_are_empty,
     start::r3_only_dirs_of_this_lineage_are_started,
+    membership::r4_only_what_is_no_member_is_archived,
+    membership::r5_one_change_at_a_time_beside_healthy_voters,
     restart::r5_no_healthy_member_is_restarted_beside_an_unhealthy_one,
+    membership::r6_a_removal_leaves_a_quorum,
     stop::r10_stopping_does_nothing_else,
     restart::r11_a_leader_is_asked_to_hand_over_first,
     restart::r11_a_restart_keeps_the_quorum,
@@ -72,11 +78,16 @@ impl<'a> Case<'a> {
         self.plan.steps.iter().map(|step| &step.action)
     }
 
-    /// Nodes that some step of the plan starts.
+    /// Nodes that some step of the plan starts on what is there now.
     fn started(&self) -> BTreeSet<&'a str> {
         let mut nodes = BTreeSet::new();
+        let mut emptied = BTreeSet::new();
         for action in self.actions() {
             match action {
+                Action::Archive { node } => {
+                    emptied.insert(node.as_str());
+                }
+                Action::StartNode { node } if emptied.contains(node.as_str()) => {}
                 Action::StartNode { node } | Action::RestartNode { node, .. } => {
                     nodes.insert(node.as_str());
                 }
@@ -99,6 +110,18 @@ impl<'a> Case<'a> {
             .filter(|node| node.health == Fact::Known(Health::Healthy))
             .map(|node| node.name.as_str())
             .collect()
+    }
+
+    /// The member of a node, by the records.
+    fn member_of(&self, node: &str) -> Option<MemberId> {
+        let lineage = self.history.lineage.known().and_then(Option::as_ref);
+        own_member(node, lineage, self.history).map(|(_, id)| id)
+    }
+
+    /// The node of a member.
+    fn node_of(&self, member: MemberId) -> Option<&'a str> {
+        let mut nodes = self.observation.nodes.iter().map(|node| node.name.as_str());
+        nodes.find(|node| self.member_of(node) == Some(member))
     }
 
     fn leads(&self, node: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Carries out one action. A flat match: what to do was decided by the plan.
 
+mod membership;
+
 use std::time::Duration;
 
 use client::{Client, ClientOptions};
@@ -64,6 +66,13 @@ pub(crate) async fn execute(step: &Step<'_>, action: &Action) -> Result<String, 
             step.node(node)?.keeper.stop().await?;
             Ok("stopped".to_owned())
         }
+        Action::AddLearner { node, peer_urls } => step.add_learner(node, peer_urls).await,
+        Action::Promote { node } => step.promote(node).await,
+        Action::RemoveMember { node, member } => step.remove_member(node, member).await,
+        Action::UpdateMember { member, peer_urls, .. } => {
+            step.update_member(member, peer_urls).await
+        }
+        Action::Archive { node } => step.archive(node).await,
     }
 }
 

@@ -10,4 +10,4 @@ mod tests;
 
 pub use environment::{command_line, environment, launch};
 pub use launch::{Change, Launch};
-pub use lineage::{InitialState, Lineage};
+pub use lineage::{InitialState, Joined, Lineage};

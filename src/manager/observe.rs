@@ -17,6 +17,7 @@ use disk::Disk;
 use crate::{
     agent::cluster::{Cluster, Node},
     control::state::ControlState,
+    generate::Lineage,
     plan::{
         AgentState, DataDir, Fact, Health, History, Member, MemberStatus, NodeObservation,
         NodeRecord, Observation, Process, Role, RunningProcess,
@@ -97,7 +98,7 @@ pub(crate) async fn observe_from(sources: &Sources<'_>, spec: &ClusterSpec) -> O
     Observation {
         agent: Fact::Known(sources.agent),
         manager: sources.manager.to_owned(),
-        members: members(nodes, spec).await,
+        members: members(nodes, sources.state.lineage().map_or(0, Lineage::voters)).await,
         nodes: observed,
     }
 }
@@ -266,21 +267,31 @@ pub(crate) fn role(member: MemberId, leader: Option<MemberId>, is_learner: bool)
     }
 }
 
+/// Where the voters answer clients, save this node.
+pub(crate) fn voter_urls(cluster: &Cluster, without: &str) -> Vec<String> {
+    let nodes = cluster.nodes().into_iter().filter(|(name, _)| name != without);
+    nodes.filter_map(|(_, node)| voter_url(&node.state.borrow(), &node.probe.borrow())).collect()
+}
+
+fn voter_url(process: &NodeState, probe: &Probe) -> Option<String> {
+    let learner = probe.status.known().is_some_and(|status| status.is_learner);
+    (probe.read == Fact::Known(Ok(())) && !learner)
+        .then(|| probe::client_url(&process.phase.running()?.launch))
+        .flatten()
+}
+
 /// By a linearizable list through a member that answers.
 async fn members(
     nodes: &BTreeMap<String, (NodeState, Probe)>,
-    spec: &ClusterSpec,
+    recorded: usize,
 ) -> Fact<Vec<Member>> {
     let running = nodes.values().filter(|(process, _)| process.phase.running().is_some()).count();
-    if running * 2 <= spec.nodes.len() {
+    if running * 2 <= recorded {
         // Asking would only take its time: probes may be older than the last stop.
         return Fact::Unknown("too few members run for a quorum".to_owned());
     }
-    let urls: Vec<String> = nodes
-        .values()
-        .filter(|(_, probe)| probe.read == Fact::Known(Ok(())))
-        .filter_map(|(process, _)| probe::client_url(&process.phase.running()?.launch))
-        .collect();
+    let answering = nodes.values().filter_map(|(process, probe)| voter_url(process, probe));
+    let urls: Vec<String> = answering.collect();
     if urls.is_empty() {
         return Fact::Unknown("no member answers a linearizable read".to_owned());
     }

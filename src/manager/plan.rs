@@ -2,6 +2,7 @@
 //! `observe` fills the facts, `check` judges the plan, `execute` carries out its first step, and all of it again.
 
 mod action;
+mod change;
 mod converge;
 pub(crate) mod kinds;
 mod membership;

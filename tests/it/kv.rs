@@ -81,8 +81,7 @@ async fn current(api: &mut Api) -> Result<i64, String> {
 #[test]
 fn every_kv_answer_equals_the_real_one() {
     let pair = pair(Kind::Real35).expect("both servers start");
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
-    let config = Config { cases, max_shrink_iters: 200, ..Config::default() };
+    let config = Config { max_shrink_iters: 200, ..Config::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let outcome = runner.run(&prop::collection::vec(calls::call(), 1..40), |sequence| {
         pair.compare(&sequence).map_err(TestCaseError::fail)

@@ -10,6 +10,7 @@ mod harness;
 mod http;
 mod inspect;
 mod kv;
+mod lifecycle;
 mod membership;
 mod mixed;
 mod node;

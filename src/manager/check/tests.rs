@@ -71,6 +71,67 @@ fn no_bootstrap_of_some_nodes_or_with_a_dir_that_is_not_known_to_be_empty() {
     assert_eq!(broken(&scene, vec![bootstrap(&scene)]), [2]);
 }
 
+fn remove(scene: &Scene, node: &str) -> Action {
+    let (_, member) = scene.identity(node);
+    Action::RemoveMember { node: node.to_owned(), member: member.to_string() }
+}
+
+fn add(node: &str) -> Action {
+    Action::AddLearner { node: node.to_owned(), peer_urls: vec!["http://127.0.0.1:9".to_owned()] }
+}
+
+fn archive(node: &str) -> Action {
+    Action::Archive { node: node.to_owned() }
+}
+
+fn promote(node: &str) -> Action {
+    Action::Promote { node: node.to_owned() }
+}
+
+/// R4
+#[test]
+fn no_archive_of_what_is_a_members() {
+    let mut scene = Scene::healthy(3);
+    assert_eq!(broken(&scene, vec![archive("n3")]), [4]);
+    assert_eq!(broken(&scene, vec![remove(&scene, "n3"), archive("n3")]), NONE);
+    scene.observation.members = Fact::Unknown("nobody answers".to_owned());
+    assert_eq!(broken(&scene, vec![archive("n3")]), [4], "nobody says that it is no member");
+}
+
+/// R5
+#[test]
+fn no_change_of_membership_beside_an_ill_voter_or_another_change() {
+    let mut scene = Scene::healthy(3);
+    assert_eq!(broken(&scene, vec![add("n4"), promote("n4"), add("n5")]), NONE);
+    assert_eq!(broken(&scene, vec![add("n4"), add("n5")]), [5]);
+    scene.ill("n3", "deadline exceeded");
+    assert_eq!(broken(&scene, vec![add("n4")]), [5]);
+    assert_eq!(broken(&scene, vec![remove(&scene, "n2")]), [5, 6]);
+    assert_eq!(broken(&scene, vec![remove(&scene, "n3")]), NONE, "it is the ill one");
+    let moved = |node: &str| Action::UpdateMember {
+        node: node.to_owned(),
+        member: scene.identity(node).1.to_string(),
+        peer_urls: vec!["http://127.0.0.1:9".to_owned()],
+    };
+    assert_eq!(broken(&scene, vec![moved("n2")]), [5]);
+}
+
+/// R6
+#[test]
+fn no_removal_below_a_quorum() {
+    let mut scene = Scene::healthy(5);
+    for node in ["n3", "n4", "n5"] {
+        scene.ill(node, "deadline exceeded");
+    }
+    assert_eq!(broken(&scene, vec![remove(&scene, "n3")]), [5, 6]);
+    let scene = Scene::healthy(3);
+    assert_eq!(broken(&scene, vec![remove(&scene, "n3"), remove(&scene, "n2")]), NONE);
+    assert_eq!(
+        broken(&scene, vec![remove(&scene, "n3"), remove(&scene, "n2"), remove(&scene, "n1")]),
+        [6]
+    );
+}
+
 /// R3
 #[test]
 fn no_start_on_what_is_not_its_own_dir() {

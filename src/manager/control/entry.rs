@@ -89,6 +89,28 @@ pub enum Entry {
         #[serde(with = "id_number")]
         member: MemberId,
     },
+    /// The cluster took a node in as this member; it was not started yet.
+    Joined {
+        /// The node.
+        node: String,
+        /// The member.
+        #[serde(with = "id_number")]
+        member: MemberId,
+        /// The members now, itself included: name and peer URLs.
+        initial_cluster: Vec<(String, Vec<String>)>,
+    },
+    /// The cluster gave a node that joined its vote.
+    Promoted {
+        /// The node.
+        node: String,
+    },
+    /// A node's member is no longer in the cluster, and its data is in the archive: what it was is forgotten.
+    Left {
+        /// The node.
+        node: String,
+        /// Where its data dir is now; nothing if it had none.
+        archived: Option<String>,
+    },
     /// Where a node was last started.
     Placed {
         /// The node.

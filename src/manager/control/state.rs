@@ -7,7 +7,7 @@ use base::{ClusterId, MemberId};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{ENTRY_VERSION, Entry, Envelope, Goal, Settlement};
-use crate::generate::{InitialState, Lineage};
+use crate::generate::{InitialState, Joined, Lineage};
 
 /// Journal lines kept.
 const JOURNAL_MAX: usize = 200;
@@ -135,6 +135,9 @@ pub enum Rejected {
     /// There is no lineage to move.
     #[error("no bootstrap was prepared")]
     NotPrepared,
+    /// Members come and go only once there is a cluster.
+    #[error("no cluster was formed")]
+    NotFormed,
 }
 
 impl ControlState {
@@ -207,6 +210,20 @@ impl ControlState {
             Entry::MemberSeen { node, cluster, member } => {
                 self.node_mut(node).member = Some((cluster.get(), member.get()));
             }
+            Entry::Joined { node, member, initial_cluster } => {
+                self.join(node, *member, initial_cluster)?;
+                self.log(envelope, node, format!("joined as member {member}, without a vote yet"));
+            }
+            Entry::Promoted { node } => {
+                if let Some(joined) = self.formed_mut()?.joined.get_mut(node) {
+                    joined.votes = true;
+                }
+            }
+            Entry::Left { node, archived } => {
+                self.leave(node)?;
+                let place = archived.as_deref().unwrap_or("nowhere: it had none");
+                self.log(envelope, node, format!("is no member any more; its data is in {place}"));
+            }
             Entry::Placed { node, data_dir, wal_dir } => {
                 let state = self.node_mut(node);
                 state.data_dir = Some(data_dir.clone());
@@ -267,6 +284,34 @@ impl ControlState {
         if record.latch == Latch::Formed {
             record.lineage.initial_state = InitialState::Existing;
         }
+        Ok(())
+    }
+
+    fn formed_mut(&mut self) -> Result<&mut Lineage, Rejected> {
+        let record = self.lineage.as_mut().filter(|record| record.latch == Latch::Formed);
+        record.map(|record| &mut record.lineage).ok_or(Rejected::NotFormed)
+    }
+
+    fn join(
+        &mut self,
+        node: &str,
+        member: MemberId,
+        initial_cluster: &[(String, Vec<String>)],
+    ) -> Result<(), Rejected> {
+        let initial_cluster = initial_cluster.to_vec();
+        let joined = Joined { member: member.get(), votes: false, initial_cluster };
+        self.formed_mut()?.joined.insert(node.to_owned(), joined);
+        self.node_mut(node).member = None;
+        Ok(())
+    }
+
+    /// What is known of the member goes; that the shim's past ends were read does not.
+    fn leave(&mut self, node: &str) -> Result<(), Rejected> {
+        let lineage = self.formed_mut()?;
+        lineage.joined.remove(node);
+        lineage.left.insert(node.to_owned());
+        let ledger = self.node_mut(node);
+        *ledger = NodeLedger { ended_run: ledger.ended_run, ..NodeLedger::default() };
         Ok(())
     }
 

@@ -57,18 +57,16 @@ fn settings(spec: &ClusterSpec, node: &NodeSpec, lineage: &Lineage) -> BTreeMap<
     set("advertise-client-urls", node.advertise_client_urls.join(","));
     set("listen-peer-urls", node.listen_peer_urls.join(","));
     set("initial-advertise-peer-urls", node.advertise_peer_urls.join(","));
-    set("initial-cluster", initial_cluster(lineage));
+    set("initial-cluster", initial_cluster(lineage.initial_cluster_of(&node.name)));
     set("initial-cluster-state", lineage.initial_state.as_str().to_owned());
     set("initial-cluster-token", lineage.token.clone());
     settings
 }
 
 /// `n1=http://a:2380,n1=http://b:2380,n2=…`
-fn initial_cluster(lineage: &Lineage) -> String {
-    let pairs = lineage
-        .initial_cluster
-        .iter()
-        .flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={url}")));
+fn initial_cluster(members: &[(String, Vec<String>)]) -> String {
+    let pairs =
+        members.iter().flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={url}")));
     pairs.collect::<Vec<_>>().join(",")
 }
 

@@ -1,6 +1,8 @@
 //! The lineage record: written by the control group before a cluster is formed, and the only source of token and initial
 //! state. The spec has no say in either (R2).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base::{ClusterId, Epoch, MemberId};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
@@ -41,7 +43,25 @@ pub struct Lineage {
     pub epoch: Epoch,
     /// The latch (R2).
     pub initial_state: InitialState,
-    /// The recorded members: name and advertised peer URLs.
+    /// The members of the bootstrap: name and advertised peer URLs. They make the cluster's id, so they stay.
+    pub initial_cluster: Vec<(String, Vec<String>)>,
+    /// Nodes that joined later.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub joined: BTreeMap<String, Joined>,
+    /// Nodes whose first membership has ended: their bootstrap ids are never theirs again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left: BTreeSet<String>,
+}
+
+/// How a node came into a cluster that was formed before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// The id that the cluster gave it, as a number.
+    pub member: u64,
+    /// Whether it was given its vote.
+    #[serde(default)]
+    pub votes: bool,
+    /// The members when it joined, itself included: its `initial-cluster`.
     pub initial_cluster: Vec<(String, Vec<String>)>,
 }
 
@@ -55,6 +75,8 @@ impl Lineage {
             epoch: Epoch::new(1),
             initial_state: InitialState::New,
             initial_cluster: spec.initial_cluster(),
+            joined: BTreeMap::new(),
+            left: BTreeSet::new(),
         }
     }
 
@@ -73,28 +95,58 @@ impl Lineage {
         Self { initial_state: InitialState::Existing, ..self.clone() }
     }
 
+    /// Cluster and member id that a node's data directory must hold: what it joined as, else what the bootstrap made it.
+    /// Nothing for a node that is not in the cluster by this record.
+    #[must_use]
+    pub fn member(&self, node: &str) -> Option<(ClusterId, MemberId)> {
+        match self.joined.get(node) {
+            Some(joined) => Some((self.cluster_id(), MemberId::new(joined.member))),
+            None if self.left.contains(node) => None,
+            None => self.bootstrap_member(node),
+        }
+    }
+
+    /// The nodes that are in the cluster by this record, in the order of the bootstrap and then by name.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        let first = self.initial_cluster.iter().map(|(name, _)| name.as_str());
+        let first =
+            first.filter(|name| !self.left.contains(*name) && !self.joined.contains_key(*name));
+        first.chain(self.joined.keys().map(String::as_str))
+    }
+
+    /// How many have a vote, as far as is recorded: a promotion just before a crash may be missing.
+    #[must_use]
+    pub fn voters(&self) -> usize {
+        let votes = |node: &&str| self.joined.get(*node).is_none_or(|joined| joined.votes);
+        self.members().filter(votes).count()
+    }
+
+    /// The `initial-cluster` that a node is started with.
+    #[must_use]
+    pub fn initial_cluster_of(&self, node: &str) -> &[(String, Vec<String>)] {
+        self.joined.get(node).map_or(&self.initial_cluster, |joined| &joined.initial_cluster)
+    }
+
     /// Cluster and member id that a bootstrap by this record gives a node, by etcd's algorithm: hashes of peer URLs and
     /// token. So a data directory tells whether it is of this lineage.
     #[must_use]
     pub fn bootstrap_member(&self, node: &str) -> Option<(ClusterId, MemberId)> {
-        let own = self.member_id(self.peer_urls(node)?);
+        let (_, urls) = self.initial_cluster.iter().find(|(name, _)| name == node)?;
+        Some((self.cluster_id(), MemberId::new(self.member_id(urls))))
+    }
+
+    fn cluster_id(&self) -> ClusterId {
         let mut members: Vec<u64> =
             self.initial_cluster.iter().map(|(_, urls)| self.member_id(urls)).collect();
         members.sort_unstable();
         let all: Vec<u8> = members.iter().flat_map(|member| member.to_be_bytes()).collect();
-        Some((ClusterId::new(first_eight(&all)), MemberId::new(own)))
+        ClusterId::new(first_eight(&all))
     }
 
     fn member_id(&self, urls: &[String]) -> u64 {
         let mut urls = urls.to_vec();
         urls.sort();
         first_eight((urls.concat() + &self.token).as_bytes())
-    }
-
-    /// The recorded peer URLs of a node.
-    #[must_use]
-    pub fn peer_urls(&self, node: &str) -> Option<&[String]> {
-        self.initial_cluster.iter().find(|(name, _)| name == node).map(|(_, urls)| urls.as_slice())
     }
 }
 

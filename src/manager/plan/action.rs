@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::note::{Note, NoteKind};
 use crate::generate::Change;
 
-/// One thing to do. An action is over when its effect is there; only `AwaitHealthy`, `RestartNode` and `MoveLeader` wait.
+/// One thing to do. An action is over when its effect is there; only `AwaitHealthy`, `RestartNode`,
+/// `MoveLeader`, `Promote` and `Archive` wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Action {
@@ -50,6 +51,53 @@ pub enum Action {
         /// The node.
         node: String,
     },
+    /// Take the node into the cluster without a vote (R6: never with one).
+    AddLearner {
+        /// The node.
+        node: String,
+        /// Where its peers find it.
+        peer_urls: Vec<String>,
+    },
+    /// Give a learner its vote, once it has kept up for a while.
+    Promote {
+        /// The node.
+        node: String,
+    },
+    /// Take a member out of the cluster for good.
+    RemoveMember {
+        /// Its node.
+        node: String,
+        /// Its id.
+        member: String,
+    },
+    /// Tell the cluster where a member's peers find it from now on.
+    UpdateMember {
+        /// The node.
+        node: String,
+        /// Its id.
+        member: String,
+        /// The new peer URLs.
+        peer_urls: Vec<String>,
+    },
+    /// Put the data dir of a node that is no member into the archive (R4), after its process has ended.
+    Archive {
+        /// The node.
+        node: String,
+    },
+}
+
+impl Action {
+    /// Whether it changes who is in the cluster, or where.
+    #[must_use]
+    pub const fn changes_membership(&self) -> bool {
+        matches!(
+            self,
+            Self::AddLearner { .. }
+                | Self::Promote { .. }
+                | Self::RemoveMember { .. }
+                | Self::UpdateMember { .. }
+        )
+    }
 }
 
 /// Member failures that the cluster survives: healthy voters beyond the quorum. Negative: so many are missing for one.

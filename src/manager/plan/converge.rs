@@ -3,6 +3,7 @@
 
 use super::{
     action::Action,
+    change,
     kinds::{Dir, Listed, Record, Run, Vital},
     membership,
     note::{Note, NoteKind, Rule},
@@ -24,7 +25,11 @@ pub(super) fn converge(survey: &Survey<'_>) -> World {
         );
         return world;
     }
-    world.notes.extend(membership::check(survey.spec, survey.observation, survey.history));
+    world.notes.extend(change::overhaul(survey));
+    world.notes.extend(membership::outgrown(survey));
+    world.notes.extend(membership::drift(survey));
+    let moved = |node| membership::moved(node, survey.observation);
+    world.notes.extend(survey.spec.nodes.iter().filter_map(moved));
     let fresh = survey.with(|outcome| outcome == Outcome::Fresh);
     if !fresh.is_empty() && fresh.len() == survey.spec.nodes.len() {
         bootstrap(survey, &mut world, "no cluster was ever formed, and every data dir is empty");
@@ -34,6 +39,7 @@ pub(super) fn converge(survey: &Survey<'_>) -> World {
     seal(survey, &mut world);
     start(survey, &mut world, &survey.spec.nodes.iter().collect::<Vec<_>>());
     notes(survey, &mut world);
+    change::changes(survey, &mut world);
     restart::rolling(survey, &mut world);
     world
 }

@@ -120,14 +120,14 @@ impl Kinds {
         let own = own_member(&node.name, lineage, history);
         let Some(seen) = observation.node(&node.name) else {
             let (run, dir, vital) = (Run::Unknown, Dir::Unknown, Vital::Unknown);
-            let listed = listed(node, own, &observation.members);
+            let listed = listed(node, own, lineage.is_some(), &observation.members);
             return Self { record, run, dir, listed, vital };
         };
         Self {
             record,
             run: run(seen, wanted),
             dir: dir(seen, own, formed_before(&node.name, history)),
-            listed: listed(node, own, &observation.members),
+            listed: listed(node, own, lineage.is_some(), &observation.members),
             vital: vital(&seen.health),
         }
     }
@@ -161,14 +161,14 @@ fn run(seen: &NodeObservation, wanted: Option<&Launch>) -> Run {
     }
 }
 
-/// The member that a node's data directory must hold: as recorded, else as its bootstrap makes it.
-fn own_member(
+/// The member that a node's data directory must hold: as recorded, else as the cluster took it in.
+pub(crate) fn own_member(
     name: &str,
     lineage: Option<&Lineage>,
     history: &History,
 ) -> Option<(ClusterId, MemberId)> {
     let lineage = lineage?;
-    formed_before(name, history).or_else(|| lineage.bootstrap_member(name))
+    formed_before(name, history).or_else(|| lineage.member(name))
 }
 
 fn formed_before(name: &str, history: &History) -> Option<(ClusterId, MemberId)> {
@@ -193,16 +193,21 @@ fn dir(
     }
 }
 
-/// By id where the id is known, else by name or peer URLs.
+/// By id where the id is known. Under a record that knows of no membership of the node, a member that has started with
+/// its name or URLs holds its place; one that waits with its URLs for a first start may be its own (`AddLearner` finds it).
 fn listed(
     node: &NodeSpec,
     own: Option<(ClusterId, MemberId)>,
+    recorded: bool,
     members: &Fact<Vec<Member>>,
 ) -> Listed {
     let Fact::Known(members) = members else { return Listed::Unknown };
+    let alike =
+        |member: &Member| member.name == node.name || member.peer_urls == node.advertise_peer_urls;
     let found = members.iter().find(|member| match own {
         Some((_, id)) => member.id == id,
-        None => member.name == node.name || member.peer_urls == node.advertise_peer_urls,
+        None if recorded => alike(member) && !member.client_urls.is_empty(),
+        None => alike(member),
     });
     match found {
         None => Listed::Out,

@@ -1,60 +1,127 @@
-//! Differences between spec and cluster that only a membership change or a move of data could mend. This build does
-//! neither, and says so instead of doing half.
+//! Who is in the cluster, beside who should be: the facts that changes are planned from, and what is only reported.
+
+use base::MemberId;
 
 use super::{
+    kinds,
     note::{Note, NoteKind, Rule},
-    observation::{History, Member, Observation, Process},
+    observation::{Member, Observation, Process},
+    survey::Survey,
 };
 use crate::{
-    generate::Lineage,
-    spec::{ClusterSpec, NodeSpec},
+    generate::{InitialState, Lineage},
+    spec::NodeSpec,
 };
 
-/// Refusals for all nodes, and drift that nobody asked for.
-pub(super) fn check(spec: &ClusterSpec, observation: &Observation, history: &History) -> Vec<Note> {
-    let mut notes: Vec<Note> =
-        spec.nodes.iter().flat_map(|node| check_node(node, observation, history)).collect();
-    if let Some(lineage) = history.lineage.known().and_then(Option::as_ref) {
-        notes.extend(missing(spec, observation, lineage));
-        notes.extend(strangers(spec, observation, lineage));
-    }
-    notes
+/// A member whose node the spec does not name, and that the record knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Surplus<'a> {
+    pub(super) node: &'a str,
+    pub(super) id: MemberId,
+    /// As the cluster lists it; none if it does not.
+    pub(super) listed: Option<&'a Member>,
 }
 
-/// Refusals for one node of the spec.
-pub(super) fn check_node(
-    node: &NodeSpec,
-    observation: &Observation,
-    history: &History,
-) -> Vec<Note> {
-    let mut notes = Vec::new();
-    if let Some(lineage) = history.lineage.known().and_then(Option::as_ref) {
-        match lineage.peer_urls(&node.name) {
-            None => notes.push(refused(
-                &node.name,
-                Some(Rule(6)),
-                "the spec adds it to a cluster that was formed without it".to_owned(),
-                "take its [[node]] out again: this build does not add members",
-            )),
-            Some(urls) if !same_set(urls, &node.advertise_peer_urls) => notes.push(refused(
-                &node.name,
-                Some(Rule(5)),
-                format!(
-                    "the spec changes its peer URLs from {} to {}, which is a membership change",
-                    urls.join(","),
-                    node.advertise_peer_urls.join(",")
-                ),
-                "put the old ones back: this build does not change members",
-            )),
-            Some(_) => {}
+/// The record, once a cluster was formed by it.
+pub(super) fn lineage<'a>(survey: &Survey<'a>) -> Option<&'a Lineage> {
+    survey.history.lineage.known().and_then(Option::as_ref)
+}
+
+/// The id of a node's member.
+pub(super) fn id(survey: &Survey<'_>, node: &str) -> Option<MemberId> {
+    kinds::own_member(node, lineage(survey), survey.history).map(|(_, id)| id)
+}
+
+/// A node's member, if the cluster lists it.
+pub(super) fn listed<'a>(survey: &Survey<'a>, node: &str) -> Option<&'a Member> {
+    let id = id(survey, node)?;
+    survey.observation.members.known()?.iter().find(|member| member.id == id)
+}
+
+/// What the spec no longer names.
+pub(super) fn surplus<'a>(survey: &Survey<'a>) -> Vec<Surplus<'a>> {
+    let Some(record) = lineage(survey) else { return Vec::new() };
+    record
+        .members()
+        .filter(|node| survey.spec.node(node).is_none())
+        .filter_map(|node| {
+            let id = id(survey, node)?;
+            Some(Surplus { node, id, listed: listed(survey, node) })
+        })
+        .collect()
+}
+
+/// Members that neither the spec nor the record names: somebody else's doing.
+pub(super) fn strangers<'a>(survey: &Survey<'a>) -> Vec<&'a Member> {
+    let Some(record) = lineage(survey) else { return Vec::new() };
+    let recorded: Vec<MemberId> = record
+        .members()
+        .chain(survey.spec.nodes.iter().map(|node| node.name.as_str()))
+        .filter_map(|node| id(survey, node))
+        .collect();
+    // One that waits for its first start at a node's URLs is that node's: `AddLearner` takes it over.
+    let awaited = |member: &Member| {
+        let same = |node: &NodeSpec| same_set(&member.peer_urls, &node.advertise_peer_urls);
+        member.client_urls.is_empty() && survey.spec.nodes.iter().any(same)
+    };
+    let members = survey.observation.members.known().map_or(&[][..], Vec::as_slice);
+    members.iter().filter(|it| !recorded.contains(&it.id) && !awaited(it)).collect()
+}
+
+/// Drift that nobody asked for.
+pub(super) fn drift(survey: &Survey<'_>) -> Vec<Note> {
+    let note = |member: &Member| Note {
+        kind: NoteKind::Drift,
+        rule: None,
+        node: None,
+        text: format!(
+            "the cluster has a member that the spec does not name: {} {:?} at {}",
+            member.id,
+            member.name,
+            member.peer_urls.join(",")
+        ),
+        remedy: format!(
+            "remove it with `etcdctl member remove {}` if it should not be there",
+            member.id
+        ),
+    };
+    strangers(survey).into_iter().map(note).collect()
+}
+
+/// A spec with other members than the bootstrap that is under way.
+pub(super) fn outgrown(survey: &Survey<'_>) -> Vec<Note> {
+    let Some(record) = lineage(survey).filter(|it| it.initial_state == InitialState::New) else {
+        return Vec::new();
+    };
+    let recorded = |name: &str| record.initial_cluster.iter().find(|(node, _)| node == name);
+    let refused = |node: &str, text: String, remedy: &str| Note {
+        kind: NoteKind::Refused,
+        rule: Some(Rule(2)),
+        node: Some(node.to_owned()),
+        text,
+        remedy: format!("{remedy} until the cluster is formed"),
+    };
+    let changed = survey.spec.nodes.iter().filter_map(|node| match recorded(&node.name) {
+        None => {
+            let text = "the cluster is being formed without it".to_owned();
+            Some(refused(&node.name, text, "leave its [[node]] out"))
         }
-    }
-    notes.extend(moved(node, observation));
-    notes
+        Some((_, urls)) if !same_set(urls, &node.advertise_peer_urls) => {
+            let text = format!("the cluster is being formed with its peer URLs {}", urls.join(","));
+            Some(refused(&node.name, text, "put them back"))
+        }
+        Some(_) => None,
+    });
+    let dropped =
+        record.initial_cluster.iter().filter(|(name, _)| survey.spec.node(name).is_none());
+    let dropped = dropped.map(|(name, _)| {
+        refused(name, "the cluster is being formed with it".to_owned(), "put its [[node]] back")
+    });
+    changed.chain(dropped).collect()
 }
 
 /// A running node whose data the spec wants elsewhere.
-fn moved(node: &NodeSpec, observation: &Observation) -> Option<Note> {
+pub(super) fn moved(node: &NodeSpec, observation: &Observation) -> Option<Note> {
     let seen = observation.node(&node.name)?;
     let (Process::Starting(running) | Process::Running(running)) = seen.process.known()? else {
         return None;
@@ -67,85 +134,22 @@ fn moved(node: &NodeSpec, observation: &Observation) -> Option<Note> {
     wanted.into_iter().find_map(|(key, variable, wanted)| {
         let runs = running.launch.environment.get(variable).cloned();
         let shown = |dir: &Option<String>| dir.clone().unwrap_or_else(|| "none".to_owned());
-        (runs != wanted).then(|| {
-            refused(
-                &node.name,
-                Some(Rule(17)),
-                format!("the spec changes its `{key}` from {} to {}", shown(&runs), shown(&wanted)),
-                "put the old one back, or stop the node, move the folder yourself and apply again",
-            )
+        (runs != wanted).then(|| Note {
+            kind: NoteKind::Refused,
+            rule: Some(Rule(17)),
+            node: Some(node.name.clone()),
+            text: format!(
+                "the spec changes its `{key}` from {} to {}",
+                shown(&runs),
+                shown(&wanted)
+            ),
+            remedy:
+                "put the old one back, or stop the node, move the folder yourself and apply again"
+                    .to_owned(),
         })
     })
 }
 
-/// Recorded members that the spec no longer names.
-fn missing(spec: &ClusterSpec, observation: &Observation, lineage: &Lineage) -> Vec<Note> {
-    let gone = |name: &str| {
-        let members = observation.members.known()?;
-        let id = lineage.bootstrap_member(name)?.1;
-        Some(members.iter().all(|member| member.id != id))
-    };
-    let names = lineage.initial_cluster.iter().map(|(name, _)| name);
-    names
-        .filter(|name| spec.node(name).is_none())
-        .map(|name| match gone(name) {
-            Some(true) => Note {
-                kind: NoteKind::Drift,
-                rule: None,
-                node: Some(name.clone()),
-                text: "it was removed from the cluster, and the spec no longer names it".to_owned(),
-                remedy: String::new(),
-            },
-            _ => refused(
-                name,
-                Some(Rule(6)),
-                "it is a member, and the spec no longer names it".to_owned(),
-                "put its [[node]] back: this build does not remove members",
-            ),
-        })
-        .collect()
-}
-
-/// Members that neither the spec nor the record names: somebody else's doing.
-fn strangers(spec: &ClusterSpec, observation: &Observation, lineage: &Lineage) -> Vec<Note> {
-    let known = |member: &Member| {
-        let recorded = |(name, _): &(String, Vec<String>)| {
-            lineage.bootstrap_member(name).is_some_and(|(_, id)| id == member.id)
-        };
-        lineage.initial_cluster.iter().any(recorded) || spec.node(&member.name).is_some()
-    };
-    let members = observation.members.known().map_or(&[][..], Vec::as_slice);
-    members
-        .iter()
-        .filter(|member| !known(member))
-        .map(|member| Note {
-            kind: NoteKind::Drift,
-            rule: None,
-            node: None,
-            text: format!(
-                "the cluster has a member that the spec does not name: {} {:?} at {}",
-                member.id,
-                member.name,
-                member.peer_urls.join(",")
-            ),
-            remedy: format!(
-                "remove it with `etcdctl member remove {}` if it should not be there",
-                member.id
-            ),
-        })
-        .collect()
-}
-
-fn refused(node: &str, rule: Option<Rule>, text: String, remedy: &str) -> Note {
-    Note {
-        kind: NoteKind::Refused,
-        rule,
-        node: Some(node.to_owned()),
-        text,
-        remedy: remedy.to_owned(),
-    }
-}
-
-fn same_set(a: &[String], b: &[String]) -> bool {
+pub(super) fn same_set(a: &[String], b: &[String]) -> bool {
     a.iter().all(|url| b.contains(url)) && b.iter().all(|url| a.contains(url))
 }

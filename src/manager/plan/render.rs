@@ -53,9 +53,16 @@ pub fn json(plan: &Plan) -> String {
 /// As in a diff: what comes, goes, changes.
 const fn sign(action: &Action) -> char {
     match action {
-        Action::StartAgent | Action::Bootstrap { .. } | Action::StartNode { .. } => '+',
-        Action::StopNode { .. } => '-',
-        Action::RestartNode { .. } | Action::MoveLeader { .. } | Action::SealBootstrap => '~',
+        Action::StartAgent
+        | Action::Bootstrap { .. }
+        | Action::StartNode { .. }
+        | Action::AddLearner { .. } => '+',
+        Action::StopNode { .. } | Action::RemoveMember { .. } | Action::Archive { .. } => '-',
+        Action::RestartNode { .. }
+        | Action::MoveLeader { .. }
+        | Action::SealBootstrap
+        | Action::Promote { .. }
+        | Action::UpdateMember { .. } => '~',
         Action::AwaitHealthy { .. } => ' ',
     }
 }
@@ -71,6 +78,13 @@ impl fmt::Display for Action {
             Self::MoveLeader { from, to } => write!(f, "move leadership from {from} to {to}"),
             Self::RestartNode { node, .. } => write!(f, "restart {node}"),
             Self::StopNode { node } => write!(f, "stop {node}"),
+            Self::AddLearner { node, .. } => write!(f, "add {node} as a learner"),
+            Self::Promote { node } => write!(f, "promote {node} to a voter"),
+            Self::RemoveMember { node, .. } => write!(f, "remove member {node}"),
+            Self::UpdateMember { node, peer_urls, .. } => {
+                write!(f, "move the peer URLs of {node} to {}", peer_urls.join(","))
+            }
+            Self::Archive { node } => write!(f, "archive the data of {node}"),
         }
     }
 }

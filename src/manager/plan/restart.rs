@@ -11,7 +11,13 @@ use crate::{generate::Change, spec::NodeSpec};
 
 /// Restarts every node that runs with something else than the spec wants.
 pub(super) fn rolling(survey: &Survey<'_>, world: &mut World) {
+    let done = |name: &str| {
+        let restarts =
+            |action: &Action| matches!(action, Action::RestartNode { node, .. } if node == name);
+        world.steps.iter().any(|step| restarts(&step.action))
+    };
     let mut nodes = survey.with(|outcome| outcome == Outcome::Restart);
+    nodes.retain(|node| !done(&node.name));
     let leader = survey.leader();
     // Unhealthy ones first: their restart costs nothing. The leader last.
     nodes.sort_by_key(|node| (world.is_healthy(&node.name), Some(node.name.as_str()) == leader));

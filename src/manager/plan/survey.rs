@@ -87,6 +87,9 @@ impl<'a> Survey<'a> {
             | Outcome::StartOwn
             | Outcome::StartNew
             | Outcome::StartJoin
+            | Outcome::Join
+            | Outcome::Rejoin
+            | Outcome::Replace
             | Outcome::Fresh => None,
         }
     }

@@ -16,6 +16,12 @@ pub(crate) enum Outcome {
     StartNew,
     /// It has never had data, and the formed cluster waits for it: start it as `existing`.
     StartJoin,
+    /// It has nothing, and the formed cluster does not list it: it joins as a learner.
+    Join,
+    /// What it has is of a member that the cluster no longer lists: into the archive with it, then it joins.
+    Rejoin,
+    /// The cluster lists it, and its data is lost or broken: it leaves, and joins anew (R17).
+    Replace,
     /// No cluster was ever prepared, and it has nothing: it may take part in the first bootstrap.
     Fresh,
     /// Not now.
@@ -105,6 +111,7 @@ const READABLE: &[Record] = &[Record::Absent, Record::Prepared, Record::Formed];
 const PRESENT: &[Record] = &[Record::Prepared, Record::Formed];
 const NOT_ABSENT: &[Record] = &[Record::Unknown, Record::Prepared, Record::Formed];
 const NO_RECORD: &[Record] = &[Record::Absent];
+const UNFORMED: &[Record] = &[Record::Unknown, Record::Absent, Record::Prepared];
 const PREPARED: &[Record] = &[Record::Prepared];
 const FORMED: &[Record] = &[Record::Formed];
 
@@ -116,11 +123,14 @@ const DOWN: &[Run] = &[Run::Stopped, Run::Pausing, Run::Looping];
 const STOPPED: &[Run] = &[Run::Stopped];
 const PAUSING: &[Run] = &[Run::Pausing];
 const LOOPING: &[Run] = &[Run::Looping];
+const REMOVED: &[Run] = &[Run::Removed];
 const SUPERVISED: &[Run] = &[Run::Pausing, Run::Looping];
 
 const ANY_DIR: &[Dir] = Dir::ALL;
 const NOT_ALIEN: &[Dir] = &[Dir::Unknown, Dir::Empty, Dir::Lost, Dir::Own, Dir::Damaged];
 const SERVING: &[Dir] = &[Dir::Unknown, Dir::Own, Dir::Damaged];
+const ALIEN: &[Dir] = &[Dir::Unknown, Dir::Other, Dir::Foreign];
+const LEFTOVER: &[Dir] = &[Dir::Empty, Dir::Lost, Dir::Own, Dir::Damaged];
 const NOTHING: &[Dir] = &[Dir::Empty, Dir::Lost];
 const EMPTY: &[Dir] = &[Dir::Empty];
 const LOST: &[Dir] = &[Dir::Lost];
@@ -135,6 +145,7 @@ const NOT_OUT: &[Listed] = &[Listed::Unknown, Listed::In, Listed::Unstarted];
 const NOT_IN: &[Listed] = &[Listed::Unknown, Listed::Unstarted];
 const OUT: &[Listed] = &[Listed::Out];
 const IN: &[Listed] = &[Listed::In];
+const LISTED: &[Listed] = &[Listed::In, Listed::Unstarted];
 const UNSTARTED: &[Listed] = &[Listed::Unstarted];
 const UNLISTED: &[Listed] = &[Listed::Unknown];
 const SOMEWHERE: &[Listed] = &[Listed::In, Listed::Unstarted, Listed::Out];
@@ -150,7 +161,10 @@ pub(crate) const ROWS: &[Row] = &[
     // Whatever else is so.
     row((ANY_RECORD, &[Run::Unknown]), ANY_DIR, (ANY_LISTED, ANY_VITAL), wait(Pending::ProcessUnknown)),
     row((ANY_RECORD, &[Run::Foreign]), ANY_DIR, (ANY_LISTED, ANY_VITAL), block(Obstacle::HeldByOther)),
-    row((ANY_RECORD, &[Run::Removed]), ANY_DIR, (ANY_LISTED, ANY_VITAL), block(Obstacle::Removed)),
+    row((UNFORMED, REMOVED), ANY_DIR, (ANY_LISTED, ANY_VITAL), block(Obstacle::Removed)),
+    row((FORMED, REMOVED), ANY_DIR, (NOT_OUT, ANY_VITAL), block(Obstacle::Removed)),
+    row((FORMED, REMOVED), ALIEN, (OUT, ANY_VITAL), block(Obstacle::Removed)),
+    row((FORMED, REMOVED), LEFTOVER, (OUT, ANY_VITAL), Outcome::Rejoin),
 
     // It runs.
     row((ANY_RECORD, ALIVE), OTHER, (ANY_LISTED, ANY_VITAL), block(Obstacle::OtherDir)), // R3
@@ -176,10 +190,18 @@ pub(crate) const ROWS: &[Row] = &[
     row((&[Record::Unknown], DOWN), ANY_DIR, (ANY_LISTED, ANY_VITAL), wait(Pending::RecordUnknown)), // R2, R13
     row((READABLE, DOWN), UNREAD, (ANY_LISTED, ANY_VITAL), wait(Pending::DirUnknown)),
     row((READABLE, DOWN), FOREIGN, (ANY_LISTED, ANY_VITAL), block(Obstacle::ForeignDir)),
-    row((READABLE, DOWN), DAMAGED, (ANY_LISTED, ANY_VITAL), block(Obstacle::Damaged)),
+    row((&[Record::Absent, Record::Prepared], DOWN), DAMAGED, (ANY_LISTED, ANY_VITAL), block(Obstacle::Damaged)),
     row((PRESENT, DOWN), OTHER, (ANY_LISTED, ANY_VITAL), block(Obstacle::OtherDir)), // R3
-    row((PRESENT, DOWN), &[Dir::Empty, Dir::Lost, Dir::Own], (OUT, ANY_VITAL), block(Obstacle::NotAMember)),
-    row((PRESENT, DOWN), LOST, (NOT_OUT, ANY_VITAL), block(Obstacle::LostDisk)), // R17
+    row((PREPARED, DOWN), &[Dir::Empty, Dir::Lost, Dir::Own], (OUT, ANY_VITAL), block(Obstacle::NotAMember)),
+    row((PREPARED, DOWN), LOST, (NOT_OUT, ANY_VITAL), block(Obstacle::LostDisk)), // R17
+
+    // The cluster was formed, and a quorum says who is in it.
+    row((FORMED, DOWN), EMPTY, (OUT, ANY_VITAL), Outcome::Join),
+    row((FORMED, DOWN), &[Dir::Lost, Dir::Own, Dir::Damaged], (OUT, ANY_VITAL), Outcome::Rejoin),
+    row((FORMED, DOWN), &[Dir::Lost, Dir::Damaged], (LISTED, ANY_VITAL), Outcome::Replace), // R17
+    // Nobody says so: evidence, to be kept as it is (R1).
+    row((FORMED, DOWN), LOST, (UNLISTED, ANY_VITAL), block(Obstacle::LostDisk)), // R17
+    row((FORMED, DOWN), DAMAGED, (UNLISTED, ANY_VITAL), block(Obstacle::Damaged)),
 
     // No cluster was ever prepared.
     row((NO_RECORD, DOWN), &[Dir::Own, Dir::Other], (ANY_LISTED, ANY_VITAL), block(Obstacle::NoRecord)),
@@ -194,7 +216,8 @@ pub(crate) const ROWS: &[Row] = &[
     row((PRESENT, LOOPING), OWN, (NOT_OUT, ANY_VITAL), block(Obstacle::CrashLoop)),
 
     // It never had data: `new` only under a prepared record, `existing` only if a quorum says that it waits for it (R2).
-    row((PRESENT, DOWN), EMPTY, (IN, ANY_VITAL), block(Obstacle::LostDisk)),
+    row((PREPARED, DOWN), EMPTY, (IN, ANY_VITAL), block(Obstacle::LostDisk)),
+    row((FORMED, DOWN), EMPTY, (IN, ANY_VITAL), Outcome::Replace), // R17
     row((PREPARED, STOPPED), EMPTY, (NOT_IN, ANY_VITAL), Outcome::StartNew),
     row((PREPARED, PAUSING), EMPTY, (NOT_IN, ANY_VITAL), wait(Pending::Pausing)),
     row((PREPARED, LOOPING), EMPTY, (NOT_IN, ANY_VITAL), block(Obstacle::CrashLoop)),

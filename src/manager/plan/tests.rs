@@ -1,5 +1,6 @@
 //! Plans: the start table by enumeration, and stories of a cluster as plans kept for review.
 
+mod changes;
 mod random;
 mod stories;
 mod totality;

@@ -71,12 +71,12 @@ pub(super) fn obstacle(
         Obstacle::Removed => (
             Some(5),
             "the cluster removed this member, and the spec still lists it".to_owned(),
-            "take its [[node]] out of the spec; this build adds no members".to_owned(),
+            "take its [[node]] out of the spec, or bring the others up and apply again: it then joins anew".to_owned(),
         ),
         Obstacle::NotAMember => (
             Some(5),
             "the cluster does not list it as a member".to_owned(),
-            "take its [[node]] out of the spec; this build adds no members".to_owned(),
+            "take its [[node]] out of the spec, or stop it and apply again: it then joins anew".to_owned(),
         ),
         Obstacle::NoRecord => (
             Some(2),
@@ -101,12 +101,12 @@ pub(super) fn obstacle(
         Obstacle::Damaged => (
             Some(4),
             format!("the log in {dir} is broken"),
-            "leave the data dir as it is and keep a copy; this build does not mend it".to_owned(),
+            "leave the data dir as it is; with a quorum of the others, an apply archives it and joins the member anew".to_owned(),
         ),
         Obstacle::LostDisk => (
             Some(17),
             format!("it was a member, and {dir} is empty{}", elsewhere(node, history)),
-            "put its data back; a member that lost its disk must leave and join anew, which this build does not do".to_owned(),
+            "put its data back, or bring the other nodes up: an apply then takes the member out and joins it anew".to_owned(),
         ),
         Obstacle::CrashLoop => (
             None,

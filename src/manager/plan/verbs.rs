@@ -61,8 +61,7 @@ pub(super) fn start(survey: &Survey<'_>, names: &BTreeSet<String>) -> World {
         survey.spec.nodes.iter().filter(|node| names.contains(&node.name)).collect();
     for node in &nodes {
         if !survey.is_alive(&node.name) {
-            let refusals = membership::check_node(node, survey.observation, survey.history);
-            world.notes.extend(refusals);
+            world.notes.extend(membership::moved(node, survey.observation));
         }
         match survey.outcome(&node.name) {
             Some(Outcome::Fresh) => world.notes.push(unborn(node)),
@@ -72,6 +71,9 @@ pub(super) fn start(survey: &Survey<'_>, names: &BTreeSet<String>) -> World {
                 world.notes.push(about(&node.name, NoteKind::Drift, text, remedy));
             }
             Some(Outcome::Wait(Pending::Starting)) => {}
+            Some(Outcome::Join | Outcome::Rejoin | Outcome::Replace) => {
+                world.notes.push(needs_apply(survey, node));
+            }
             _ => world.notes.extend(survey.note(node)),
         }
     }
@@ -101,7 +103,7 @@ pub(super) fn restart(survey: &Survey<'_>, name: &str, pid: Option<u32>) -> Worl
         return start(survey, &only);
     }
     let mut world = survey.world();
-    world.notes.extend(membership::check_node(node, survey.observation, survey.history));
+    world.notes.extend(membership::moved(node, survey.observation));
     if let Some(note) = might_not_return(survey, node) {
         world.notes.push(note);
     } else {
@@ -116,7 +118,7 @@ const AWAITED: &str = "a started node counts once it answers a linearizable read
 /// A crash loop is over when the operator says so, if nothing else is in the way.
 fn may_try_again(survey: &Survey<'_>, node: &NodeSpec, outcome: Outcome) -> bool {
     outcome == Outcome::Block(Obstacle::CrashLoop)
-        && membership::check_node(node, survey.observation, survey.history).is_empty()
+        && membership::moved(node, survey.observation).is_none()
 }
 
 /// A process is only stopped for a restart if it may be started again after it (R14).
@@ -136,6 +138,18 @@ fn might_not_return(survey: &Survey<'_>, node: &NodeSpec) -> Option<Note> {
         (_, Record::Formed, Dir::Empty) | (_, _, Dir::Lost) => blocked(Obstacle::DirGone),
         (_, Record::Prepared, Dir::Empty) | (_, _, Dir::Own) => None,
     }
+}
+
+/// A change of membership is no start.
+fn needs_apply(survey: &Survey<'_>, node: &NodeSpec) -> Note {
+    let dir = survey.kinds(&node.name).map(|kinds| kinds.dir);
+    let obstacle = match (survey.outcome(&node.name), dir) {
+        (Some(Outcome::Replace), Some(Dir::Damaged)) => Obstacle::Damaged,
+        (Some(Outcome::Replace), _) => Obstacle::LostDisk,
+        _ => Obstacle::NotAMember,
+    };
+    let remedy = "`etcd-manager apply` takes it into the cluster anew".to_owned();
+    Note { remedy, ..texts::obstacle(obstacle, node, survey.seen(&node.name), survey.history) }
 }
 
 fn unborn(node: &NodeSpec) -> Note {

@@ -38,10 +38,19 @@ impl Managed {
     ///
     /// # Errors
     /// If the file cannot be written.
-    #[expect(clippy::disallowed_methods, reason = "an operator's editor does it so")]
     pub(crate) fn write_spec(&self, extra: &str) -> Result<()> {
+        self.write_spec_of(&(0..self.ports.len()).collect::<Vec<_>>(), extra)
+    }
+
+    /// Writes the spec anew with only some of the nodes, by their positions.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "an operator's editor does it so")]
+    pub(crate) fn write_spec_of(&self, nodes: &[usize], extra: &str) -> Result<()> {
         let mut spec = format!("[cluster]\nname = \"it\"\ndir = \"data\"\n\n{extra}\n");
-        for (at, (client, peer)) in self.ports.iter().enumerate() {
+        for at in nodes {
+            let (client, peer) = &self.ports[*at];
             spec += &format!(
                 "\n[[node]]\nname = \"n{}\"\nhost = \"127.0.0.1\"\nclient-port = {}\npeer-port = {}\n",
                 at + 1,

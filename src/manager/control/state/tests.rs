@@ -20,6 +20,8 @@ fn lineage() -> Lineage {
         epoch: Epoch::new(1),
         initial_state: InitialState::New,
         initial_cluster: vec![("n1".into(), vec!["http://127.0.0.1:1".into()])],
+        joined: [].into(),
+        left: [].into(),
     }
 }
 
@@ -141,4 +143,52 @@ fn a_stopped_node_stays_stopped_until_somebody_wants_it() {
     state.apply(&envelope(Entry::Goal(Goal::Converge))).unwrap();
     assert!(state.stopped().is_empty());
     assert!(state.is_wanted("n2") && !state.is_wanted("n1"));
+}
+
+fn formed() -> Vec<Entry> {
+    vec![
+        Entry::LineagePrepared { lineage: lineage() },
+        Entry::LineageStarted,
+        Entry::LineageFormed,
+        Entry::MemberSeen { node: "n1".into(), cluster: 1.into(), member: 2.into() },
+    ]
+}
+
+fn joined(node: &str, member: u64) -> Entry {
+    let initial_cluster = vec![(node.to_owned(), vec!["http://127.0.0.1:2".to_owned()])];
+    Entry::Joined { node: node.into(), member: member.into(), initial_cluster }
+}
+
+#[test]
+fn a_node_that_joined_has_its_own_id_and_votes_once_promoted() {
+    let mut state = fold(&formed());
+    state.apply(&envelope(joined("n2", 7))).unwrap();
+    let lineage = state.lineage().unwrap();
+    assert_eq!(lineage.member("n2").unwrap().1.get(), 7);
+    assert_eq!((lineage.members().count(), lineage.voters()), (2, 1));
+    assert_eq!(lineage.initial_cluster_of("n2")[0].0, "n2");
+    state.apply(&envelope(Entry::Promoted { node: "n2".into() })).unwrap();
+    assert_eq!(state.lineage().unwrap().voters(), 2);
+}
+
+/// R17: the id of a member that left is never its node's again.
+#[test]
+fn what_left_is_forgotten_and_its_bootstrap_id_is_void() {
+    let mut state = fold(&formed());
+    let left = Entry::Left { node: "n1".into(), archived: Some("/archive/n1".into()) };
+    state.apply(&envelope(left)).unwrap();
+    assert_eq!(state.lineage().unwrap().member("n1"), None);
+    assert_eq!(state.node("n1").unwrap().member(), None);
+    assert_eq!(state.lineage().unwrap().members().count(), 0);
+    state.apply(&envelope(joined("n1", 9))).unwrap();
+    assert_eq!(state.lineage().unwrap().member("n1").unwrap().1.get(), 9);
+    let text = serde_json::to_string(&state).unwrap();
+    assert_eq!(serde_json::from_str::<ControlState>(&text).unwrap(), state);
+}
+
+/// R2
+#[test]
+fn nobody_joins_a_cluster_that_was_not_formed() {
+    let mut state = fold(&formed()[..2]);
+    assert_eq!(state.apply(&envelope(joined("n2", 7))).unwrap_err(), Rejected::NotFormed);
 }

@@ -99,7 +99,8 @@ fn only_its_own_data_is_ever_started() {
         }
         if [Dir::Lost, Dir::Other, Dir::Foreign, Dir::Damaged, Dir::Unknown].contains(&kinds.dir) {
             let waits = matches!(outcome, Outcome::Keep | Outcome::Wait(_) | Outcome::Block(_));
-            assert!(waits, "{kinds:?}: {outcome:?}");
+            let anew = matches!(outcome, Outcome::Rejoin | Outcome::Replace);
+            assert!(waits || anew, "{kinds:?}: {outcome:?}");
         }
     }
 }
@@ -109,7 +110,29 @@ fn only_its_own_data_is_ever_started() {
 fn a_member_that_a_quorum_does_not_list_is_never_started_or_restarted() {
     for kinds in all().into_iter().filter(|kinds| kinds.listed == Listed::Out) {
         let outcome = table::outcome(kinds);
-        assert!(matches!(outcome, Outcome::Wait(_) | Outcome::Block(_)), "{kinds:?}: {outcome:?}");
+        let anew = matches!(outcome, Outcome::Join | Outcome::Rejoin);
+        assert!(
+            anew || matches!(outcome, Outcome::Wait(_) | Outcome::Block(_)),
+            "{kinds:?}: {outcome:?}"
+        );
+    }
+}
+
+/// R1, R5, R17: a member leaves or joins only where the record is formed and a quorum says who is in; what is not known
+/// to be of this cluster stays where it is.
+#[test]
+fn membership_follows_the_word_of_a_quorum() {
+    for kinds in all() {
+        let outcome = table::outcome(kinds);
+        if [Outcome::Join, Outcome::Rejoin, Outcome::Replace].contains(&outcome) {
+            assert_eq!(kinds.record, Record::Formed, "{kinds:?}");
+            assert_ne!(kinds.listed, Listed::Unknown, "{kinds:?}");
+            assert!(!alive(kinds.run), "{kinds:?}");
+            assert!(![Dir::Unknown, Dir::Other, Dir::Foreign].contains(&kinds.dir), "{kinds:?}");
+        }
+        if outcome == Outcome::Replace {
+            assert_ne!((kinds.dir, kinds.listed), (Dir::Own, Listed::In), "{kinds:?}");
+        }
     }
 }
 
@@ -121,7 +144,13 @@ fn only_what_runs_is_kept_or_restarted() {
                 assert_eq!((kinds.run, kinds.vital), (Run::Current, Vital::Healthy), "{kinds:?}");
             }
             Outcome::Restart => assert_eq!(kinds.run, Run::Changed, "{kinds:?}"),
-            Outcome::StartOwn | Outcome::StartNew | Outcome::StartJoin | Outcome::Fresh => {
+            Outcome::StartOwn
+            | Outcome::StartNew
+            | Outcome::StartJoin
+            | Outcome::Join
+            | Outcome::Rejoin
+            | Outcome::Replace
+            | Outcome::Fresh => {
                 assert!(!alive(kinds.run), "{kinds:?}");
             }
             Outcome::Wait(_) | Outcome::Block(_) => {}
