@@ -1,7 +1,7 @@
 //! The real etcdctl 3.4.23 and 3.5.1 against ours and a real etcd 3.5.1: the same commands, the same output,
 //! in simple, json, fields and table formats; only ids, terms, ports, sizes and times may differ.
 
-mod masks;
+pub(crate) mod masks;
 
 use anyhow::{Result, ensure};
 use masks::masked;

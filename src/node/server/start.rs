@@ -136,9 +136,7 @@ impl Server {
         let compactor = Arc::clone(&server);
         spawn_thread("compact", move || compact::run(&compactor, &compactions))?;
         server.spawn_tasks(waiting, answers);
-        if let Some(ticks) = first_election {
-            tokio::spawn(first_election::run(Arc::clone(&server), ticks));
-        }
+        server.hasten_first_election(first_election);
         Ok(server)
     }
 
@@ -179,6 +177,12 @@ impl Server {
         tokio::spawn(version::run(Arc::clone(self)));
         tokio::spawn(auto_compact::run(Arc::clone(self)));
         tokio::spawn(corrupt::run(Arc::clone(self)));
+    }
+
+    fn hasten_first_election(self: &Arc<Self>, ticks: Option<usize>) {
+        if let Some(ticks) = ticks {
+            tokio::spawn(first_election::run(Arc::clone(self), ticks));
+        }
     }
 
     /// Where the store is: `DATA/member/kv/state.redb`.

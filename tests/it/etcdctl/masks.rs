@@ -27,7 +27,7 @@ const FREE: [&str; 16] = [
 ];
 
 /// What was said, with what may differ masked and lists of members in a fixed order.
-pub(super) fn masked(said: &Said, cluster: &Cluster) -> Said {
+pub(crate) fn masked(said: &Said, cluster: &Cluster) -> Said {
     let urls = |text: &str| {
         let mut text = text.to_owned();
         for (at, node) in cluster.nodes.iter().enumerate() {

@@ -34,20 +34,21 @@ impl Cluster {
         Ok(self.nodes.len() - 1)
     }
 
-    /// Makes a reserved node a member by asking node `asked`, starts it with `--initial-cluster-state existing`, and
-    /// waits until it answers.
+    /// Makes a reserved node a member by asking node `asked`; it is ready to be started then, with
+    /// `--initial-cluster-state existing`.
     ///
     /// # Errors
-    /// If the cluster refuses for another reason than its health, or the member does not come up.
-    pub(crate) async fn join(
+    /// If the cluster refuses for another reason than its health.
+    pub(crate) async fn announce(
         &mut self,
         asked: usize,
         place: usize,
         standing: Standing,
     ) -> Result<()> {
-        let is_learner = standing == Standing::Learner;
-        let peer_ur_ls = vec![self.nodes[place].peer_url()];
-        let request = MemberAddRequest { peer_ur_ls, is_learner };
+        let request = MemberAddRequest {
+            peer_ur_ls: vec![self.nodes[place].peer_url()],
+            is_learner: standing == Standing::Learner,
+        };
         let api = self.nodes[asked].api()?;
         let added = patiently("the member is added", || {
             let (mut api, request) = (api.clone(), request.clone());
@@ -66,7 +67,21 @@ impl Cluster {
             .collect();
         node.set_flag("--initial-cluster", &pairs.join(","));
         node.set_flag("--initial-cluster-state", "existing");
-        node.start()?;
+        Ok(())
+    }
+
+    /// The same, and starts it and waits until it answers.
+    ///
+    /// # Errors
+    /// If the cluster refuses for another reason than its health, or the member does not come up.
+    pub(crate) async fn join(
+        &mut self,
+        asked: usize,
+        place: usize,
+        standing: Standing,
+    ) -> Result<()> {
+        self.announce(asked, place, standing).await?;
+        self.nodes[place].start()?;
         let api = self.nodes[place].api()?;
         let answer = wait::until(READY, "the new member answers", || {
             let mut api = api.clone();
@@ -74,7 +89,7 @@ impl Cluster {
         });
         let log = || self.nodes[place].process.as_ref().map(Process::log_tail).unwrap_or_default();
         let status = answer.await.with_context(log)?.into_inner();
-        ensure!(status.is_learner == is_learner, "{status:?}");
+        ensure!(status.is_learner == (standing == Standing::Learner), "{status:?}");
         Ok(())
     }
 
