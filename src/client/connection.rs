@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tls::ClientTls;
 use tonic::{
     Response, Status,
     transport::{Channel, Endpoint},
@@ -10,7 +11,10 @@ use wire::etcdserverpb::{
     cluster_client::ClusterClient, kv_client::KvClient, maintenance_client::MaintenanceClient,
 };
 
-use crate::error::{Advice, ClientError, from_status};
+use crate::{
+    dial::Dialer,
+    error::{Advice, ClientError, from_status},
+};
 
 /// Deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,17 +47,29 @@ pub(crate) struct Connection {
 }
 
 impl Client {
-    /// Prepares connections; none is dialled before the first call. Must run inside a tokio runtime.
+    /// Prepares connections without TLS; none is dialled before the first call. Must run inside a tokio runtime.
     ///
     /// # Errors
-    /// [`ClientError::Endpoint`] or [`ClientError::NoEndpoints`].
+    /// [`ClientError::Endpoint`], [`ClientError::NoTls`] or [`ClientError::NoEndpoints`].
     pub fn new<S: AsRef<str>>(
         endpoints: &[S],
         options: ClientOptions,
     ) -> Result<Self, ClientError> {
+        Self::with_tls(endpoints, options, None)
+    }
+
+    /// The same with TLS (see [`crate::tls`]) for endpoints that are `https`; those that are `http` stay plain.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_tls<S: AsRef<str>>(
+        endpoints: &[S],
+        options: ClientOptions,
+        tls: Option<&ClientTls>,
+    ) -> Result<Self, ClientError> {
         let connections = endpoints
             .iter()
-            .map(|url| Connection::new(url.as_ref(), options))
+            .map(|url| Connection::new(url.as_ref(), options, tls))
             .collect::<Result<Vec<_>, _>>()?;
         if connections.is_empty() {
             return Err(ClientError::NoEndpoints);
@@ -105,11 +121,23 @@ impl Client {
 }
 
 impl Connection {
-    fn new(url: &str, options: ClientOptions) -> Result<Self, ClientError> {
+    fn new(
+        url: &str,
+        options: ClientOptions,
+        tls: Option<&ClientTls>,
+    ) -> Result<Self, ClientError> {
+        if url.starts_with("https://") && tls.is_none() {
+            return Err(ClientError::NoTls { endpoint: url.to_owned() });
+        }
         let endpoint = Endpoint::from_shared(url.to_owned())
             .map_err(|source| ClientError::Endpoint { endpoint: url.to_owned(), source })?;
-        let channel =
-            endpoint.connect_timeout(options.connect_timeout).tcp_nodelay(true).connect_lazy();
+        let endpoint = endpoint.connect_timeout(options.connect_timeout).tcp_nodelay(true);
+        let channel = match tls {
+            Some(tls) if url.starts_with("https://") => {
+                endpoint.connect_with_connector_lazy(Dialer::new(tls.clone()))
+            }
+            _ => endpoint.connect_lazy(),
+        };
         Ok(Self { url: url.to_owned(), channel, limit: options.request_timeout })
     }
 

@@ -16,6 +16,12 @@ pub enum ClientError {
         #[source]
         source: tonic::transport::Error,
     },
+    /// An `https` endpoint, and nothing was said about whom to trust.
+    #[error("{endpoint} is reached with TLS, and no certificate authority to trust was given")]
+    NoTls {
+        /// What was given.
+        endpoint: String,
+    },
     /// No endpoint was given.
     #[error("no endpoints were given")]
     NoEndpoints,
@@ -89,7 +95,10 @@ impl ClientError {
     #[must_use]
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Endpoint { .. } | Self::NoEndpoints | Self::Malformed { .. } => Advice::Correct,
+            Self::Endpoint { .. }
+            | Self::NoTls { .. }
+            | Self::NoEndpoints
+            | Self::Malformed { .. } => Advice::Correct,
             Self::Unreachable { .. } => Advice::Retry,
             Self::Deadline { .. } | Self::Lost { .. } => Advice::Look,
             Self::Refused { code, message, .. } => advice_on_refusal(*code, message),

@@ -4,12 +4,14 @@
 //! with an error that says what the caller may do.
 
 mod connection;
+mod dial;
 mod error;
 mod health;
 mod keys;
 mod members;
 
 pub use connection::{Client, ClientOptions};
+pub use dial::tls;
 pub use error::{Advice, ClientError};
 pub use health::{HEALTH_KEY, Health};
 pub use members::{Alarm, KvHash, Member, MemberStatus};

@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod given;
 mod help;
+mod tls;
 mod urls;
 
 use std::{
@@ -22,6 +23,7 @@ pub use self::{
     cluster::{InitialCluster, InitialState},
     disposition::{Disposition, of as disposition_of},
     help::{help, version},
+    tls::{Side, TlsConfig, is_https},
 };
 use crate::server::{AutoCompaction, Settings};
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub cluster: InitialCluster,
     /// Where to listen.
     pub listen: Listen,
+    /// Certificates, and who is let in.
+    pub tls: TlsConfig,
     /// `--max-wals`: log files kept; 0 keeps all.
     pub max_wals: usize,
     /// How leaders are elected.
@@ -153,6 +157,7 @@ pub fn load(arguments: &[String], environment: &[(String, String)]) -> Result<Co
     }
     let config = Config::build(&given)?;
     notes.extend(given.judge()?);
+    notes.extend(config.tls.notes(&config.listen));
     urls::refuse_unserved(&given, &config)?;
     Ok(Command::Run { config: Box::new(config), notes })
 }
@@ -182,6 +187,8 @@ impl Config {
             reuse_port: given.switch("socket-reuse-port"),
         };
         urls::check(given, &listen)?;
+        let tls = TlsConfig::build(given)?;
+        tls.check(&listen)?;
         cluster::check_one_source(given)?;
         let name = given.text("name").to_owned();
         let settings = settings(given, &name)?;
@@ -200,6 +207,7 @@ impl Config {
             data_dir,
             wal_dir,
             listen,
+            tls,
             max_wals: size(given.unsigned("max-wals")),
             election: Election {
                 pre_vote: given.switch("pre-vote"),
@@ -244,6 +252,7 @@ fn settings(given: &Given, name: &str) -> Result<Settings, Refusal> {
             rows => size(rows),
         },
         backend,
+        peer_tls: None,
     })
 }
 

@@ -15,6 +15,7 @@
 
 mod chunked;
 mod codec;
+mod connect;
 mod dial;
 mod directory;
 pub mod events;
@@ -44,16 +45,17 @@ use base::MemberId;
 use parking_lot::Mutex;
 use wire::raftpb;
 
-use self::{
-    directory::{Directory, Peer, Remote},
-    link::Shared,
-    urls::{PeerUrl, PeerUrlError},
-};
 pub use self::{
+    connect::Connector,
     events::{OutgoingSnapshot, PeerEvents, SnapshotError},
     link::TransportConfig,
     metrics::PeerCounters,
     serve::serve,
+};
+use self::{
+    directory::{Directory, Peer, Remote},
+    link::Shared,
+    urls::{PeerUrl, PeerUrlError},
 };
 
 /// Members that are not known here but may be answered.
@@ -80,7 +82,7 @@ impl Transport {
     /// A transport without peers. Must be called inside a tokio runtime, where its tasks will run.
     ///
     /// # Errors
-    /// One of this member's own URLs is not `http://host:port`.
+    /// One of this member's own URLs is not `http://host:port` or `https://host:port`.
     pub fn new(config: TransportConfig, events: Arc<dyn PeerEvents>) -> Result<Self, PeerUrlError> {
         for url in &config.urls {
             PeerUrl::parse(url)?;

@@ -4,6 +4,7 @@
 mod listeners;
 mod signals;
 mod starting;
+mod tls;
 
 use std::sync::Arc;
 
@@ -14,13 +15,17 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{listeners::ListenError, signals::Signals};
-use self::{listeners::Listeners, starting::Routes};
+use self::{
+    listeners::{Listeners, Port},
+    starting::Routes,
+    tls::Tls,
+};
 use crate::{
     api,
     config::Config,
     members_http,
     peer::{self, fetch::Fetcher},
-    server::{Metrics, Server, Settings, StartError, StopReason, compare_with_peers},
+    server::{Metrics, Server, Settings, StartError, StopReason, compare_with_peers, connector},
     startup::{self, Started, StartupError, Surroundings},
 };
 
@@ -41,6 +46,9 @@ pub enum RunError {
     /// No runtime.
     #[error("start the runtime")]
     Runtime(#[source] std::io::Error),
+    /// A certificate, key or bundle cannot be used.
+    #[error(transparent)]
+    Tls(#[from] ::tls::TlsError),
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -123,8 +131,11 @@ const WORKERS_MAX: usize = 2;
 const BLOCKING_MAX: usize = 16;
 
 async fn live(config: &Config, signals: &Signals) -> Result<Ended, RunError> {
-    let ports = Ports::bind(Listeners::bind(&config.listen)?);
-    let ended = live_on(config, signals, &ports).await;
+    let tls = Tls::prepare(config, &RealDisk, &SystemClock)?;
+    let mut config = config.clone();
+    config.settings.peer_tls = tls.dialer.clone();
+    let ports = Ports::bind(Listeners::bind(&config.listen, &tls)?);
+    let ended = live_on(&config, signals, &ports).await;
     ports.close().await;
     ended
 }
@@ -167,7 +178,7 @@ fn surroundings(config: &Config, store_failed: watch::Sender<Option<String>>) ->
     Surroundings {
         disk: Arc::new(RealDisk),
         clock,
-        fetcher: Fetcher::new(std::time::Duration::from_secs(1) + config.settings.election),
+        fetcher: Fetcher::new(connector(&config.settings)),
         metrics: Metrics::default(),
         on_store_failure: Arc::new(move |reason| {
             store_failed.send_replace(Some(format!("the store failed: {reason}")));
@@ -254,8 +265,8 @@ impl Ports {
     fn bind(mut listeners: Listeners) -> Self {
         let (tasks, stop_peers) = (TaskTracker::new(), CancellationToken::new());
         let peer_routes = Routes::default();
-        for listener in listeners.peer.drain(..) {
-            tasks.spawn(peer::serve(listener, peer_routes.router(), stop_peers.clone()));
+        for Port { listener, tls } in listeners.peer.drain(..) {
+            tasks.spawn(peer::serve(listener, tls, peer_routes.router(), stop_peers.clone()));
         }
         let closed = parking_lot::Mutex::new(Some(listeners));
         Self { closed, peer_routes, tasks, stop_peers, stop_clients: watch::Sender::new(false) }
@@ -272,9 +283,9 @@ impl Ports {
         let metrics = api::metrics_router(server);
         let clients = listeners.client.into_iter().map(|listener| (listener, &all));
         let metrics = listeners.metrics.into_iter().map(|listener| (listener, &metrics));
-        for (listener, router) in clients.chain(metrics) {
+        for (Port { listener, tls }, router) in clients.chain(metrics) {
             let stop = self.stop_clients.subscribe();
-            self.tasks.spawn(api::serve(listener, router.clone(), stop));
+            self.tasks.spawn(api::serve(listener, tls, router.clone(), stop));
         }
     }
 

@@ -50,6 +50,7 @@ use state::{Alarms, Kv, Lessor, Membership, quota::Quota};
 use tokio::sync::{mpsc, watch};
 use wire::etcdserverpb::ResponseHeader;
 
+pub(crate) use self::start::connector;
 pub use self::{
     corrupt::{Mismatch, compare_with_peers},
     members::{Standing, parse_peer_urls},

@@ -31,7 +31,7 @@ pub use self::{
     io::TlsIo,
     refusals::Refusals,
     role::{HOST_URN, ROLE_URN, Role},
-    server::{HANDSHAKE_LIMIT, HandshakeError, ServerTls},
+    server::{HANDSHAKE_LIMIT, HandshakeError, ServerTls, admit},
     settings::{
         Allowed, CertificateFiles, ClientSettings, Clients, Roots, ServerSettings, Suites, Version,
     },

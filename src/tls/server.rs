@@ -47,6 +47,24 @@ pub enum HandshakeError {
     BadCertificate(String),
 }
 
+/// Makes an accepted connection ready to be read: by a handshake where there is TLS, as it is where there is none.
+///
+/// # Errors
+/// The other end is not let in.
+pub async fn admit(
+    tls: Option<&ServerTls>,
+    io: TcpStream,
+    from: SocketAddr,
+) -> Result<TlsIo, HandshakeError> {
+    if let Err(error) = io.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    match tls {
+        Some(tls) => tls.accept(io, from).await,
+        None => Ok(TlsIo::Plain(io)),
+    }
+}
+
 /// TLS of one listener. Cheap to clone; all clones see new files.
 #[derive(Debug, Clone)]
 pub struct ServerTls {

@@ -14,3 +14,4 @@ mod lifecycle;
 mod membership;
 mod mixed;
 mod node;
+mod tls;

@@ -1,7 +1,7 @@
 //! Real Go etcd peers and ours in one cluster: every member writes, every member agrees, and HashKV is equal.
 
 mod our_log;
-mod snapshots;
+pub(crate) mod snapshots;
 
 use anyhow::Result;
 

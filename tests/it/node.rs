@@ -85,8 +85,7 @@ fn flags_are_refused_with_etcds_words_and_codes() -> Result<()> {
     for (flags, code, words) in [
         (vec!["--nope"], 2, "flag provided but not defined: -nope"),
         (vec!["--election-timeout=abc"], 2, "invalid value"),
-        (vec!["--cert-file=/etc/hosts", "--key-file=/etc/hosts"], 1, "cert-file"),
-        (vec!["--auto-tls"], 1, "auto-tls"),
+        (vec!["--cert-file=/etc/hosts"], 1, "KeyFile and CertFile must both be present"),
         (vec!["--force-new-cluster"], 1, "force-new-cluster"),
         (
             vec![
@@ -94,7 +93,7 @@ fn flags_are_refused_with_etcds_words_and_codes() -> Result<()> {
                 "--advertise-client-urls=https://127.0.0.1:1",
             ],
             1,
-            "https",
+            "TLS key/cert (--cert-file, --key-file) must be provided for client url https://127.0.0.1:1",
         ),
         (vec!["--listen-client-urls=http://127.0.0.1:1"], 1, "advertise-client-urls is required"),
         (vec!["--heartbeat-interval=500", "--election-timeout=1000"], 1, "election"),

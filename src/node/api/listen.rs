@@ -1,6 +1,6 @@
 //! Serves a router on a listener, HTTP/1.1 and HTTP/2 by what the connection says first.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -8,10 +8,8 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
+use tls::{Refusals, ServerTls};
+use tokio::{net::TcpListener, sync::watch};
 use tracing::debug;
 
 use super::authority::MendedAuthority;
@@ -28,17 +26,24 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 /// How long running requests may take once the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// Accepts until `stop` turns true, then lets running requests finish for a moment.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+/// Accepts until `stop` turns true, then lets running requests finish for a moment. With `tls` only what passes its
+/// handshake is served; a slow handshake holds up nobody else.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
     let graceful = GracefulShutdown::new();
-    let server = builder();
+    let server = Arc::new(builder());
+    let refusals = Refusals::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, mostly: give others a moment to end.
                 tracing::warn!(%error, "could not accept a connection");
@@ -47,27 +52,24 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
             }
         };
         let service = TowerToHyperService::new(router.clone());
-        let connection = server
-            .serve_connection_with_upgrades(
-                TokioIo::new(MendedAuthority::new(quick(stream))),
-                service,
-            )
-            .into_owned();
-        let connection = graceful.watch(connection);
+        let (server, tls, refusals) = (Arc::clone(&server), tls.clone(), refusals.clone());
+        let (watcher, mut stop) = (graceful.watcher(), stop.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let admitted = tokio::select! {
+                admitted = tls::admit(tls.as_ref(), stream, from) => admitted,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            let io = match admitted {
+                Ok(io) => TokioIo::new(MendedAuthority::new(io)),
+                Err(error) => return refusals.log(from, &error),
+            };
+            let connection = server.serve_connection_with_upgrades(io, service);
+            if let Err(error) = watcher.watch(connection).await {
                 debug!(error = %error, "client connection ended");
             }
         });
     }
     drop(tokio::time::timeout(DRAIN, graceful.shutdown()).await);
-}
-
-fn quick(stream: TcpStream) -> TcpStream {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "TCP_NODELAY");
-    }
-    stream
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

@@ -9,6 +9,8 @@ use super::{Refusal, given::Given};
 /// Keys that differ from the flag's name.
 const RENAMED: &[(&str, &str)] =
     &[("experimental-snapshot-catch-up-entries", "experimental-snapshot-catchup-entries")];
+/// Not a flag: see [`Given::client_common_names`].
+const CLIENT_ALLOWED_CN: &str = "client-allowed-cn";
 /// Keys inside `client-transport-security` and `peer-transport-security`, with the flag for clients
 /// and for peers.
 const SECURITY: &[(&str, &str, &str)] = &[
@@ -21,7 +23,7 @@ const SECURITY: &[(&str, &str, &str)] = &[
     ("auto-tls", "auto-tls", "peer-auto-tls"),
     ("allowed-hostname", "client-cert-allowed-hostname", "peer-cert-allowed-hostname"),
     // etcd has the key for clients too, without a flag of that meaning.
-    ("allowed-cn", "client-cert-allowed-hostname", "peer-cert-allowed-cn"),
+    ("allowed-cn", CLIENT_ALLOWED_CN, "peer-cert-allowed-cn"),
 ];
 
 /// The settings of a file's text, and what is to be logged.
@@ -92,6 +94,10 @@ impl Reader {
     }
 
     fn flag(&mut self, shown: &str, name: &str, value: &Value) -> Result<(), Refusal> {
+        if name == CLIENT_ALLOWED_CN {
+            self.given.set_client_common_names(&text_of(value).unwrap_or_default());
+            return Ok(());
+        }
         let Some(flag) = flags::find(name) else {
             self.unknown(shown);
             return Ok(());
@@ -156,6 +162,8 @@ nonsense: 1
 peer-transport-security:
   cert-file: /c
   odd: 1
+client-transport-security:
+  allowed-cn: [a, b]
 ";
         let (given, notes) = read(text).unwrap();
         assert_eq!(given.text("name"), "a");
@@ -166,6 +174,7 @@ peer-transport-security:
         assert_eq!(given.duration("experimental-corrupt-check-time"), Duration::from_secs(300));
         assert!(!given.has("wal-dir"));
         assert_eq!(given.text("peer-cert-file"), "/c");
+        assert_eq!(given.client_common_names(), ["a", "b"]);
         assert_eq!(
             notes,
             [

@@ -13,12 +13,22 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Given {
     values: BTreeMap<&'static str, String>,
+    /// `client-transport-security.allowed-cn` of a file: no flag says it.
+    client_common_names: Vec<String>,
 }
 
 impl Given {
     /// Takes a checked value.
     pub(super) fn set(&mut self, flag: &'static Flag, value: String) {
         self.values.insert(flag.name, value);
+    }
+
+    pub(super) fn set_client_common_names(&mut self, names: &str) {
+        self.client_common_names = items(names);
+    }
+
+    pub(super) fn client_common_names(&self) -> &[String] {
+        &self.client_common_names
     }
 
     /// Whether a value was given.
@@ -58,8 +68,7 @@ impl Given {
 
     /// A list, trimmed, without empty items.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
-        let items = self.text(name).split(',').map(str::trim);
-        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        items(self.text(name))
     }
 
     /// URLs as etcd keeps them: sorted, each once.
@@ -96,6 +105,11 @@ impl Given {
             Err(Refusal::invalid(format!("not supported by etcd-node: {}", refused.join("; "))))
         }
     }
+}
+
+fn items(list: &str) -> Vec<String> {
+    let items = list.split(',').map(str::trim);
+    items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
 /// Whether two legal values of a kind mean the same.

@@ -1,4 +1,4 @@
-//! Rules for URLs: where a member may listen, what it may advertise, and that there is no TLS.
+//! Rules for URLs: where a member may listen and what it may advertise.
 
 use std::net::IpAddr;
 
@@ -46,7 +46,7 @@ fn host_of(url: &str) -> &str {
     address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
-/// TLS and unix sockets are refused wherever they are asked for: never plain text in their place.
+/// Unix sockets are refused wherever they are asked for.
 pub(super) fn refuse_unserved(given: &Given, config: &Config) -> Result<(), Refusal> {
     let flags = [
         "listen-peer-urls",
@@ -61,10 +61,7 @@ pub(super) fn refuse_unserved(given: &Given, config: &Config) -> Result<(), Refu
     let members = members.map(|url| ("initial-cluster", url.clone()));
     for (name, url) in given.chain(members) {
         let reason = match flags::parse_url(&url) {
-            Ok(("http", _)) => continue,
-            Ok(("https", _)) => {
-                "https: this version serves no TLS yet, and never plain text in its place"
-            }
+            Ok(("http" | "https", _)) => continue,
             _ => "sockets of the file system are not served yet",
         };
         return Err(Refusal::invalid(format!(

@@ -4,9 +4,9 @@ use std::{io, time::Duration};
 
 use bytes::{Buf, BytesMut};
 use http::StatusCode;
+use tls::TlsIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
@@ -38,8 +38,6 @@ pub(crate) enum StreamError {
         #[source]
         source: io::Error,
     },
-    #[error("{authority} did not accept a connection within {limit:?}")]
-    ConnectTimeout { authority: String, limit: Duration },
     #[error("read from the peer")]
     Read(#[source] io::Error),
     #[error("nothing came for {READ_DEADLINE:?}")]
@@ -79,14 +77,10 @@ pub(crate) async fn dial(
     link: &Link,
     kind: StreamKind,
     url: &PeerUrl,
-) -> Result<OpenStream<TcpStream>, StreamError> {
+) -> Result<OpenStream<TlsIo>, StreamError> {
     let authority = url.authority();
-    let limit = shared.config.dial_timeout;
-    let connected = timeout(limit, TcpStream::connect(authority)).await.map_err(|_elapsed| {
-        StreamError::ConnectTimeout { authority: authority.to_owned(), limit }
-    })?;
+    let connected = shared.config.connector.connect(authority, url.is_secure()).await;
     let mut io = connected
-        .and_then(|io| io.set_nodelay(true).map(|()| io))
         .map_err(|source| StreamError::Connect { authority: authority.to_owned(), source })?;
     let request = request(shared, link, kind, authority);
     timeout(READ_DEADLINE, async move {

@@ -9,12 +9,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 use serde::{Deserialize, Serialize};
 
-use super::urls::{PeerUrl, PeerUrlError};
+use super::{
+    connect::Connector,
+    urls::{PeerUrl, PeerUrlError},
+};
 
 /// Most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -24,7 +27,7 @@ const ERROR_TEXT_BYTES_MAX: usize = 512;
 /// Asks peers. Cheap to clone; keeps connections alive for less than etcd's read deadline of 5 s.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
 }
 
 /// Why a question to a peer has no answer. Any but `Url` may succeed when asked again.
@@ -152,8 +155,8 @@ struct Answer {
 impl Fetcher {
     /// Must be called inside a tokio runtime.
     #[must_use]
-    pub fn new(dial_timeout: Duration) -> Self {
-        Self { client: http_client(dial_timeout) }
+    pub fn new(connector: Connector) -> Self {
+        Self { client: http_client(connector) }
     }
 
     /// `GET /members`.
@@ -302,14 +305,11 @@ fn null_is_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String
 }
 
 /// An HTTP/1.1 client whose idle connections end before the peer's read deadline ends them.
-pub(crate) fn http_client<B>(dial_timeout: Duration) -> Client<HttpConnector, B>
+pub(crate) fn http_client<B>(connector: Connector) -> Client<Connector, B>
 where
     B: http_body::Body + Send,
     B::Data: Send,
 {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(dial_timeout));
     Client::builder(TokioExecutor::new())
         .pool_idle_timeout(Duration::from_secs(4))
         .pool_timer(TokioTimer::new())

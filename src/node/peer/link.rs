@@ -1,19 +1,20 @@
 //! What all tasks of one transport share, and what all tasks of one remote member share.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use base::{Clock, ClusterId, MemberId};
 use bytes::Bytes;
 use disk::Disk;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::Full;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::raftpb;
 
 use super::{
+    connect::Connector,
     events::PeerEvents,
     metrics::PeerCounters,
     send_snapshot::SnapshotBody,
@@ -42,8 +43,8 @@ pub struct TransportConfig {
     pub urls: Vec<String>,
     /// The version told to peers, `X.Y.Z`. A Go peer refuses streams if its minor is too old.
     pub server_version: semver::Version,
-    /// How long a connection may take to open: etcd takes 1 s plus the election timeout.
-    pub dial_timeout: Duration,
+    /// Opens connections; etcd lets them take 1 s plus the election timeout.
+    pub connector: Connector,
     /// `DATA/member/snap`: received snapshots are written there.
     pub snap_dir: PathBuf,
     /// The disk it is on.
@@ -58,8 +59,8 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<dyn PeerEvents>,
     /// The headers of every request to a peer (but `X-Raft-To`).
     pub(crate) headers: HeaderMap,
-    pub(crate) posts: Client<HttpConnector, Full<Bytes>>,
-    pub(crate) snapshots: Client<HttpConnector, SnapshotBody>,
+    pub(crate) posts: Client<Connector, Full<Bytes>>,
+    pub(crate) snapshots: Client<Connector, SnapshotBody>,
     pub(crate) runtime: Handle,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
@@ -76,8 +77,8 @@ const SNAPSHOTS_RECEIVED_MAX: usize = 2;
 impl Shared {
     pub(crate) fn new(config: TransportConfig, events: Arc<dyn PeerEvents>) -> Self {
         let headers = request_headers(&config);
-        let posts = super::fetch::http_client(config.dial_timeout);
-        let snapshots = super::fetch::http_client(config.dial_timeout);
+        let posts = super::fetch::http_client(config.connector.clone());
+        let snapshots = super::fetch::http_client(config.connector.clone());
         Self {
             config,
             events,

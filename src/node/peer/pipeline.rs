@@ -81,7 +81,7 @@ pub(crate) async fn run(
 async fn run_post(shared: &Shared, link: &Link, message: raftpb::Message) {
     let body = Bytes::from(message.encode_to_vec());
     let bytes = wide(body.len());
-    let limit = shared.config.dial_timeout + POST_TIMEOUT;
+    let limit = shared.config.connector.dial_timeout + POST_TIMEOUT;
     let result = match tokio::time::timeout(limit, post(shared, link, body)).await {
         Ok(result) => result,
         Err(_elapsed) => Err(PostError::Timeout { limit }),

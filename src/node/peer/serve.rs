@@ -15,9 +15,10 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
+use tls::{Refusals, ServerTls, TlsIo};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::Semaphore,
     time::{Instant, Sleep, sleep_until},
 };
@@ -30,15 +31,22 @@ const CONNECTIONS_MAX: usize = 1024;
 /// Pause after a failed accept (out of file descriptors, mostly).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Serves `router` on a peer listener until cancelled; resolves when all connections have ended.
-pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationToken) {
+/// Serves `router` on a peer listener until cancelled; resolves when all connections have ended. With `tls` only what
+/// passes its handshake is served.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<ServerTls>,
+    router: Router,
+    cancel: CancellationToken,
+) {
     let tasks = TaskTracker::new();
+    let refusals = Refusals::default();
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let accept = async {
         loop {
             let Ok(permit) = room.clone().acquire_owned().await else { return };
-            let io = match listener.accept().await {
-                Ok((io, _address)) => io,
+            let (io, from) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a peer's connection");
                     tokio::time::sleep(ACCEPT_RETRY).await;
@@ -46,8 +54,15 @@ pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationTo
                 }
             };
             let (router, cancel) = (router.clone(), cancel.clone());
+            let (tls, refusals) = (tls.clone(), refusals.clone());
             tasks.spawn(async move {
-                cancel.run_until_cancelled(serve_connection(io, router)).await;
+                let serve = async {
+                    match tls::admit(tls.as_ref(), io, from).await {
+                        Ok(io) => serve_connection(io, router).await,
+                        Err(error) => refusals.log(from, &error),
+                    }
+                };
+                cancel.run_until_cancelled(serve).await;
                 drop(permit);
             });
         }
@@ -57,10 +72,7 @@ pub async fn serve(listener: TcpListener, router: Router, cancel: CancellationTo
     tasks.wait().await;
 }
 
-async fn serve_connection(io: TcpStream, router: Router) {
-    if let Err(error) = io.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY on a peer's connection");
-    }
+async fn serve_connection(io: TlsIo, router: Router) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // Also ends connections kept alive without a request, as etcd does.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(READ_DEADLINE);

@@ -3,11 +3,12 @@
 use parking_lot::Mutex;
 use url::Url;
 
-/// Where a peer listens: `http://host:port`, nothing after it.
+/// Where a peer listens: `http://host:port` or `https://host:port`, nothing after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerUrl {
     /// `host:port`, with brackets round an IPv6 address: what the Host header and a dial need.
     authority: String,
+    secure: bool,
 }
 
 /// A peer URL that cannot be dialled.
@@ -22,14 +23,14 @@ pub enum PeerUrlError {
         #[source]
         source: url::ParseError,
     },
-    /// Not `http`.
-    #[error("peer URL {url:?} is not http: peers are reached without TLS in this version")]
+    /// Neither `http` nor `https`.
+    #[error("peer URL {url:?} is neither http nor https")]
     Scheme {
         /// As given.
         url: String,
     },
     /// No host, or something after the port.
-    #[error("peer URL {url:?} is not of the form http://host:port")]
+    #[error("peer URL {url:?} is not of the form http://host:port or https://host:port")]
     Form {
         /// As given.
         url: String,
@@ -37,14 +38,15 @@ pub enum PeerUrlError {
 }
 
 impl PeerUrl {
-    /// Parses `http://host:port`.
+    /// Parses `http://host:port` or `https://host:port`.
     ///
     /// # Errors
     /// The URL is not of that form.
     pub fn parse(text: &str) -> Result<Self, PeerUrlError> {
         let url = Url::parse(text)
             .map_err(|source| PeerUrlError::Malformed { url: text.to_owned(), source })?;
-        if url.scheme() != "http" {
+        let secure = url.scheme() == "https";
+        if !secure && url.scheme() != "http" {
             return Err(PeerUrlError::Scheme { url: text.to_owned() });
         }
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
@@ -52,7 +54,7 @@ impl PeerUrl {
         else {
             return Err(PeerUrlError::Form { url: text.to_owned() });
         };
-        Ok(Self { authority: format!("{host}:{port}") })
+        Ok(Self { authority: format!("{host}:{port}"), secure })
     }
 
     /// `host:port`.
@@ -61,10 +63,17 @@ impl PeerUrl {
         &self.authority
     }
 
+    /// Whether it is dialled with TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// The URL of a path (which starts with a slash) there.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
-        format!("http://{}{path}", self.authority)
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.authority)
     }
 }
 
@@ -109,12 +118,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_http_with_nothing_after_the_port() {
+    fn a_url_is_http_or_https_with_nothing_after_the_port() {
         assert_eq!(PeerUrl::parse("http://10.0.0.1:2380").unwrap().authority(), "10.0.0.1:2380");
         assert_eq!(PeerUrl::parse("http://[::1]:2380/").unwrap().authority(), "[::1]:2380");
         assert_eq!(PeerUrl::parse("http://h").unwrap().join("/raft"), "http://h:80/raft");
+        let secure = PeerUrl::parse("https://h:1").unwrap();
+        assert_eq!((secure.is_secure(), secure.join("/x").as_str()), (true, "https://h:1/x"));
         for bad in
-            ["https://a:1", "unix://x", "http://a:1/x", "http://a:1/?q", "a:1", "", "http://"]
+            ["unix://x", "https://a:1/x", "http://a:1/x", "http://a:1/?q", "a:1", "", "http://"]
         {
             assert!(PeerUrl::parse(bad).is_err(), "{bad}");
         }

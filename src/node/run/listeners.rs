@@ -6,10 +6,12 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
 };
 
+use ::tls::ServerTls;
 use base::flags;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::Listen;
+use super::tls::Tls;
+use crate::config::{Listen, is_https};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -17,9 +19,17 @@ const BACKLOG: u32 = 1024;
 /// The bound listeners; connections wait in their backlog until they are served.
 #[derive(Debug)]
 pub(super) struct Listeners {
-    pub(super) peer: Vec<TcpListener>,
-    pub(super) client: Vec<TcpListener>,
-    pub(super) metrics: Vec<TcpListener>,
+    pub(super) peer: Vec<Port>,
+    pub(super) client: Vec<Port>,
+    pub(super) metrics: Vec<Port>,
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) listener: TcpListener,
+    /// If its URL is https; then nothing else is served on it.
+    pub(super) tls: Option<ServerTls>,
 }
 
 /// A port that cannot be had.
@@ -36,14 +46,19 @@ pub struct ListenError {
 
 impl Listeners {
     /// Binds all.
-    pub(super) fn bind(listen: &Listen) -> Result<Self, ListenError> {
-        let bind = |flag, urls: &[String]| {
-            urls.iter().map(|url| bind(listen, flag, url)).collect::<Result<Vec<_>, _>>()
+    pub(super) fn bind(listen: &Listen, tls: &Tls) -> Result<Self, ListenError> {
+        let bind = |flag, urls: &[String], tls: &Option<ServerTls>| {
+            let port = |url: &String| {
+                let tls =
+                    is_https(url).then(|| tls.clone().expect("https was checked to have TLS"));
+                Ok(Port { listener: bind(listen, flag, url)?, tls })
+            };
+            urls.iter().map(port).collect::<Result<Vec<_>, _>>()
         };
         Ok(Self {
-            peer: bind("listen-peer-urls", &listen.peer)?,
-            client: bind("listen-client-urls", &listen.client)?,
-            metrics: bind("listen-metrics-urls", &listen.metrics)?,
+            peer: bind("listen-peer-urls", &listen.peer, &tls.peer)?,
+            client: bind("listen-client-urls", &listen.client, &tls.client)?,
+            metrics: bind("listen-metrics-urls", &listen.metrics, &tls.metrics)?,
         })
     }
 }
@@ -92,9 +107,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_in_use_is_named_in_go_s_words() {
-        let taken = Listeners::bind(&listen("http://localhost:0")).unwrap();
-        let address = taken.client[0].local_addr().unwrap();
-        let error = Listeners::bind(&listen(&format!("http://{address}"))).unwrap_err();
+        let taken = Listeners::bind(&listen("http://localhost:0"), &Tls::default()).unwrap();
+        let address = taken.client[0].listener.local_addr().unwrap();
+        let error =
+            Listeners::bind(&listen(&format!("http://{address}")), &Tls::default()).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("listen tcp {address}: bind: address already in use (--listen-client-urls)")

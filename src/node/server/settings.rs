@@ -49,6 +49,8 @@ pub struct Settings {
     pub compaction_batch_rows: usize,
     /// Options with which a backend received from the leader is opened.
     pub backend: backend::Options,
+    /// TLS towards peers with `https` URLs.
+    pub peer_tls: Option<tls::ClientTls>,
 }
 
 impl Settings {

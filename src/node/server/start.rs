@@ -20,7 +20,7 @@ use super::{
     Metrics, Server, Settings, apply, auto_compact, compact, corrupt, first_election,
     host::Outlets, ids::Ids, leader, peers::Events, publish, read, version, waiters::Waiters,
 };
-use crate::peer::{Transport, TransportConfig, fetch::Fetcher, urls::PeerUrlError};
+use crate::peer::{Connector, Transport, TransportConfig, fetch::Fetcher, urls::PeerUrlError};
 
 /// What the start-up found or made.
 #[derive(Debug)]
@@ -81,15 +81,14 @@ impl Server {
             reads: read_states,
             stop: stop.clone(),
         };
-        let snapshot = parts.durable.snapshot.clone();
-        let applied = parts.durable.applied.get();
+        let (snapshot, applied) = (parts.durable.snapshot.clone(), parts.durable.applied.get());
         let first_election = parts.raft.fast_forward_election.then_some(parts.raft.election_ticks);
         let (raft, _owner) =
             Raft::start(parts.raft, parts.durable, outlets).map_err(StartError::Raft)?;
         let ids = Ids::new(parts.member.get(), milliseconds(parts.clock.as_ref()));
         let machine = parts.machine;
         let server = Arc::new(Self {
-            fetcher: Fetcher::new(dial_timeout(&settings)),
+            fetcher: Fetcher::new(connector(&settings)),
             quota: Quota::new(settings.quota_backend_bytes),
             settings,
             member: parts.member,
@@ -146,7 +145,7 @@ impl Server {
             cluster: self.cluster,
             urls: self.settings.peer_urls.clone(),
             server_version: crate::own_version(),
-            dial_timeout: dial_timeout(&self.settings),
+            connector: connector(&self.settings),
             snap_dir: self.snap_dir.clone(),
             disk: Arc::clone(&self.disk),
             clock: Arc::clone(&self.clock),
@@ -198,8 +197,9 @@ fn milliseconds(clock: &dyn Clock) -> u64 {
 }
 
 /// As long as etcd waits for a peer's connection.
-fn dial_timeout(settings: &Settings) -> std::time::Duration {
-    std::time::Duration::from_secs(1) + settings.election
+pub(crate) fn connector(settings: &Settings) -> Connector {
+    let dial_timeout = std::time::Duration::from_secs(1) + settings.election;
+    Connector::new(dial_timeout, settings.peer_tls.clone())
 }
 
 fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StartError> {

@@ -8,6 +8,7 @@ use wire::{raftpb, walpb};
 
 use super::*;
 use crate::config::{Command, load};
+use crate::peer::Connector;
 
 const DATA: &str = "/data";
 
@@ -28,7 +29,7 @@ fn around(disk: Arc<dyn Disk>) -> Surroundings {
     Surroundings {
         disk,
         clock: Arc::new(SystemClock),
-        fetcher: Fetcher::new(Duration::from_secs(1)),
+        fetcher: Fetcher::new(Connector::new(Duration::from_secs(1), None)),
         metrics: Metrics::default(),
         on_store_failure: Arc::new(|_| {}),
     }

@@ -57,6 +57,13 @@ impl Node {
         &self.root
     }
 
+    /// The value of a flag.
+    pub(crate) fn flag(&self, flag: &str) -> &str {
+        let start = format!("{flag}=");
+        let found = self.arguments.iter().find_map(|argument| argument.strip_prefix(&start));
+        found.unwrap_or_default()
+    }
+
     /// Changes or adds a flag; takes effect with the next start.
     pub(crate) fn set_flag(&mut self, flag: &str, value: &str) {
         self.arguments.retain(|argument| !argument.starts_with(&format!("{flag}=")));

@@ -18,6 +18,11 @@ async fn lags_behind(kinds: [Kind; 3], entries: usize) -> Result<()> {
     for node in cluster.nodes.iter_mut().filter(|node| node.kind == Kind::Ours) {
         node.set_flag("--experimental-snapshot-catchup-entries", "100");
     }
+    lags_behind_in(&mut cluster, entries).await
+}
+
+/// The same with a prepared cluster.
+pub(crate) async fn lags_behind_in(cluster: &mut Cluster, entries: usize) -> Result<()> {
     for node in &mut cluster.nodes {
         node.start()?;
     }
@@ -28,7 +33,7 @@ async fn lags_behind(kinds: [Kind; 3], entries: usize) -> Result<()> {
     write(&cluster.nodes[0], "missed", entries).await?;
     cluster.nodes[2].start()?;
     cluster.ready().await?;
-    same_hash_everywhere(&cluster).await?;
+    same_hash_everywhere(cluster).await?;
     ensure!(snapshots_received(&cluster.nodes[2])? > 0, "it caught up without a snapshot");
     // It goes on from there, also after a crash, and as one of two.
     write(&cluster.nodes[2], "after", 50).await?;
@@ -40,7 +45,7 @@ async fn lags_behind(kinds: [Kind; 3], entries: usize) -> Result<()> {
     write(&cluster.nodes[2], "as one of two", 50).await?;
     cluster.nodes[0].start()?;
     cluster.ready().await?;
-    same_hash_everywhere(&cluster).await
+    same_hash_everywhere(cluster).await
 }
 
 /// Many clients at once: each key has its writer.

@@ -35,7 +35,7 @@ async fn members_are_read_as_go_writes_them() {
     let body = r#"[{"id":4604040285073729409,"peerURLs":null,"isLearner":true},
         {"id":18446744073709551615,"peerURLs":["http://a:1"],"name":"a","clientURLs":["http://a:2"]}]"#;
     let url = peer(answer("200 OK\r\nX-Etcd-Cluster-Id: c1", body)).await;
-    let known = Fetcher::new(LIMIT).members(&url, LIMIT).await.unwrap();
+    let known = Fetcher::new(Connector::new(LIMIT, None)).members(&url, LIMIT).await.unwrap();
     assert_eq!(known.cluster, ClusterId::new(0xc1));
     let [learner, voter] = known.members.as_slice() else { panic!("{known:?}") };
     assert_eq!(learner.id, 4_604_040_285_073_729_409);
@@ -47,10 +47,10 @@ async fn members_are_read_as_go_writes_them() {
 #[tokio::test]
 async fn a_silent_peer_is_given_up_in_time() {
     let url = peer(Vec::new()).await;
-    let error = Fetcher::new(LIMIT).version(&url, LIMIT).await.unwrap_err();
+    let error = Fetcher::new(Connector::new(LIMIT, None)).version(&url, LIMIT).await.unwrap_err();
     assert!(matches!(error, FetchError::Timeout { .. }), "{error:?}");
     let half = peer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".to_vec()).await;
-    let error = Fetcher::new(LIMIT).version(&half, LIMIT).await.unwrap_err();
+    let error = Fetcher::new(Connector::new(LIMIT, None)).version(&half, LIMIT).await.unwrap_err();
     assert!(matches!(error, FetchError::Timeout { .. }), "{error:?}");
 }
 
@@ -58,13 +58,16 @@ async fn a_silent_peer_is_given_up_in_time() {
 async fn an_answer_over_the_limit_is_not_read() {
     let endless = "x".repeat(ANSWER_BYTES_MAX + 1);
     let url = peer(answer("200 OK", &endless)).await;
-    let error = Fetcher::new(LIMIT).version(&url, Duration::from_secs(20)).await.unwrap_err();
+    let error = Fetcher::new(Connector::new(LIMIT, None))
+        .version(&url, Duration::from_secs(20))
+        .await
+        .unwrap_err();
     assert!(matches!(error, FetchError::Connect { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn other_answers_say_what_was_wrong() {
-    let fetcher = Fetcher::new(LIMIT);
+    let fetcher = Fetcher::new(Connector::new(LIMIT, None));
     let no_header = peer(answer("200 OK", "[]")).await;
     let error = fetcher.members(&no_header, LIMIT).await.unwrap_err();
     assert!(error.to_string().contains("no X-Etcd-Cluster-ID header"), "{error}");
@@ -80,9 +83,14 @@ async fn other_answers_say_what_was_wrong() {
 }
 
 #[tokio::test]
-async fn https_is_refused_and_a_dead_port_is_no_answer() {
-    let fetcher = Fetcher::new(LIMIT);
-    let error = fetcher.version("https://127.0.0.1:1", LIMIT).await.unwrap_err();
+async fn https_is_never_asked_in_plain_text_and_a_dead_port_is_no_answer() {
+    let fetcher = Fetcher::new(Connector::new(LIMIT, None));
+    let plain = peer(answer("200 OK", r#"{"etcdserver":"3.5.1"}"#)).await;
+    fetcher.version(&plain, LIMIT).await.unwrap();
+    let plain = peer(answer("200 OK", r#"{"etcdserver":"3.5.1"}"#)).await;
+    let error = fetcher.version(&plain.replace("http:", "https:"), LIMIT).await.unwrap_err();
+    assert!(format!("{error:?}").contains("no --peer-trusted-ca-file"), "{error:?}");
+    let error = fetcher.version("unix://x", LIMIT).await.unwrap_err();
     assert!(matches!(error, FetchError::Url(_)), "{error:?}");
     let error = fetcher.version("http://127.0.0.1:1", LIMIT).await.unwrap_err();
     assert!(matches!(error, FetchError::Connect { .. }), "{error:?}");

@@ -25,6 +25,7 @@ use super::{
     puppet::{Puppet, Role},
     world::{Node, until},
 };
+use crate::peer::Connector;
 use crate::peer::{
     OutgoingSnapshot, SnapshotError,
     fetch::{FetchError, Fetcher, http_client},
@@ -83,7 +84,7 @@ impl RealEtcd {
         let request = Request::post(format!("{}{path}", self.client_url));
         let request = request.body(Full::new(Bytes::from(body))).unwrap();
         let answer = async {
-            let response = http_client(LIMIT).request(request).await.ok()?;
+            let response = http_client(Connector::new(LIMIT, None)).request(request).await.ok()?;
             let ok = response.status().is_success();
             let body = response.into_body().collect().await.ok()?.to_bytes();
             ok.then(|| serde_json::from_slice(&body).unwrap())
@@ -124,7 +125,7 @@ async fn start(version: &str) -> (RealEtcd, Puppet) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let our_url = format!("http://{}", listener.local_addr().unwrap());
     let real = RealEtcd::start(version, &our_url).await;
-    let fetcher = Fetcher::new(LIMIT);
+    let fetcher = Fetcher::new(Connector::new(LIMIT, None));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     let known = loop {
         match fetcher.members(&real.peer_url, LIMIT).await {
@@ -196,7 +197,7 @@ async fn follow(version: &str) {
 
 /// What it answers to the questions of bootstrap, version monitor and corruption check.
 async fn expect_answers(version: &str, real: &RealEtcd, id: MemberId) {
-    let fetcher = Fetcher::new(LIMIT);
+    let fetcher = Fetcher::new(Connector::new(LIMIT, None));
     let url = &real.peer_url;
     let theirs = fetcher.version(url, LIMIT).await.unwrap();
     assert_eq!(theirs.server, version);

@@ -9,6 +9,7 @@ use prost::Message;
 use wire::raftpb::{self, MessageType};
 
 use super::world::{Node, message, until};
+use crate::peer::Connector;
 use crate::peer::fetch::http_client;
 use base::MemberId;
 
@@ -46,7 +47,7 @@ async fn ask(
     for (name, value) in changes.iter().filter(|(name, _)| !usual.iter().any(|it| it.0 == *name)) {
         request = request.header(*name, *value);
     }
-    let client = http_client(std::time::Duration::from_secs(5));
+    let client = http_client(Connector::new(std::time::Duration::from_secs(5), None));
     let response = client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     // A stream's body never ends; all others are short.
@@ -232,7 +233,7 @@ async fn an_unknown_sender_is_remembered_by_its_urls() {
     let node = node().await;
     let known = |id: u64| node.transport.inner.directory.load().remote(MemberId::new(id)).is_some();
     let unknown = (Method::GET, "/raft/stream/msgapp/77");
-    for (urls, remembered) in [("https://x:1", false), ("junk,,", false), ("http://x:1", true)] {
+    for (urls, remembered) in [("unix://x", false), ("junk,,", false), ("http://x:1", true)] {
         let changes = [("X-PeerURLs", urls), ("X-Server-From", "77")];
         expect(&node, (unknown.clone(), &changes), "", (404, "error sender not found\n")).await;
         assert_eq!(known(0x77), remembered, "{urls}");

@@ -20,6 +20,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use wire::raftpb::{self, MessageType};
 
+use crate::peer::Connector;
 use crate::peer::{
     OutgoingSnapshot, PeerCounters, PeerEvents, SnapshotError, Transport, TransportConfig,
     codec::StreamKind, serve,
@@ -132,14 +133,14 @@ impl Node {
             cluster,
             urls: vec![url.clone()],
             server_version: semver::Version::new(3, 5, 21),
-            dial_timeout: Duration::from_secs(2),
+            connector: Connector::new(Duration::from_secs(2), None),
             snap_dir: folder.path().to_owned(),
             disk,
             clock: Arc::new(SystemClock),
         };
         let transport = Transport::new(config, events.clone()).unwrap();
         let serving = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, transport.router(), serving.clone()));
+        let server = tokio::spawn(serve(listener, None, transport.router(), serving.clone()));
         Self { id: MemberId::new(id), url, transport, events, folder, serving, server }
     }
 
