@@ -60,6 +60,8 @@ async fn metrics_carry_the_names_that_dashboards_ask_for() -> Result<()> {
     for name in [
         "etcd_server_has_leader",
         "etcd_server_is_leader",
+        "etcd_server_is_learner",
+        "etcd_server_learner_promote_successes",
         "etcd_server_leader_changes_seen_total",
         "etcd_server_proposals_committed_total",
         "etcd_server_proposals_applied_total",

@@ -141,13 +141,22 @@ impl Cluster {
     /// If the cluster refuses for another reason than its health, or the process goes on or ends otherwise.
     pub(crate) async fn leave(&mut self, asked: usize, place: usize) -> Result<()> {
         let id = self.id_of(asked, place).await?;
+        self.remove(asked, id).await?;
+        self.ends_as_removed(place)
+    }
+
+    /// Removes a member by its id, by asking node `asked`.
+    ///
+    /// # Errors
+    /// If the cluster refuses for another reason than its health.
+    pub(crate) async fn remove(&self, asked: usize, id: u64) -> Result<()> {
         let api = self.nodes[asked].api()?;
         patiently("the member is removed", || {
             let mut api = api.clone();
             async move { api.cluster.member_remove(MemberRemoveRequest { id }).await }
         })
         .await?;
-        self.ends_as_removed(place)
+        Ok(())
     }
 
     /// Waits for the end of a removed member's process.

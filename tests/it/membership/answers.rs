@@ -10,6 +10,7 @@ use wire::etcdserverpb::{
 use crate::harness::{
     api::Api,
     cluster::{Cluster, READY},
+    http,
     oracle::Kind,
     wait,
 };
@@ -218,5 +219,37 @@ async fn three_members_protect_their_quorum_as_the_real_ones() -> Result<()> {
     let mine = with_one_down(Kind::Ours).await?;
     let expected = with_one_down(Kind::Real35).await?;
     assert_eq!(mine, expected);
+    Ok(())
+}
+
+/// What other members ask a leader on its peer port when a client wants a promotion of them.
+async fn on_the_peer_port(kind: Kind) -> Result<Vec<String>> {
+    let cluster = Cluster::start(kind, 1, &[]).await?;
+    let url = cluster.nodes[0].peer_url();
+    let own = cluster.id_of(0, 0).await?;
+    let mut asker = Asker::new(&cluster, 0)?;
+    asker.add(&[NOBODY], true).await;
+    let learner = asker.id(NOBODY).await?;
+    let mut answers = Vec::new();
+    for (method, path) in [
+        ("POST", format!("/members/promote/{learner}")),
+        ("POST", format!("/members/promote/{own}")),
+        ("POST", "/members/promote/1234".to_owned()),
+        ("POST", "/members/promote/xyz".to_owned()),
+        ("PUT", "/members/promote/1234".to_owned()),
+    ] {
+        asker.settle().await;
+        let answer = http::request(method, &url, &path)?;
+        let cluster_id = !answer.header("x-etcd-cluster-id").is_empty();
+        let allow = answer.header("allow");
+        answers.push(format!("{method} {} {allow:?} {cluster_id} {}", answer.code, answer.body));
+    }
+    Ok(answers)
+}
+
+#[tokio::test]
+async fn the_peer_port_refuses_promotions_as_the_real_one() -> Result<()> {
+    let expected = on_the_peer_port(Kind::Real35).await?;
+    assert_eq!(on_the_peer_port(Kind::Ours).await?, expected);
     Ok(())
 }

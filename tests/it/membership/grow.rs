@@ -53,37 +53,46 @@ async fn come_and_go(go: Kind) -> Result<()> {
     // The strict check would wait five seconds before each change.
     let flags = ["--snapshot-count=200", "--strict-reconfig-check=false"];
     let mut cluster = Cluster::prepare(&[Kind::Ours], &flags)?;
-    let (_, _, _) =
-        (cluster.reserve(go)?, cluster.reserve(Kind::Ours)?, cluster.reserve(Kind::Ours)?);
-    for place in [0, 2, 3] {
+    for kind in [go, Kind::Ours, Kind::Ours, Kind::Ours] {
+        cluster.reserve(kind)?;
+    }
+    for place in [0, 2, 3, 4] {
         cluster.nodes[place].set_flag("--experimental-snapshot-catchup-entries", "100");
     }
     cluster.nodes[0].start()?;
     cluster.ready().await?;
     let urls: Vec<String> = cluster.nodes.iter().map(Node::url).collect();
-    let writers = Writers::start(&urls, 4)?;
+    let writers = Writers::start(&urls[..4], 4)?;
     // So many that whoever joins needs a snapshot.
     writers.acknowledged_more(400).await?;
     cluster.join(0, 1, Standing::Learner).await?;
     behaves_as_learner(&cluster.nodes[1]).await?;
     cluster.promote(0, 1).await?;
     writers.acknowledged_more(20).await?;
-    cluster.join(1, 2, Standing::Voter).await?;
+    // The Go member passes a promotion on to our leader.
+    cluster.join(1, 2, Standing::Learner).await?;
+    cluster.lead(0).await?;
+    cluster.promote(1, 2).await?;
     writers.acknowledged_more(20).await?;
     restart_each(&mut cluster).await?;
     // The leader goes, which is ours, then the Go member, by way of a follower each time.
     cluster.lead(0).await?;
     cluster.leave(1, 0).await?;
     writers.acknowledged_more(20).await?;
-    cluster.join(1, 3, Standing::Learner).await?;
-    behaves_as_learner(&cluster.nodes[3]).await?;
-    cluster.promote(2, 3).await?;
+    cluster.join(1, 3, Standing::Voter).await?;
+    writers.acknowledged_more(20).await?;
+    // Ours passes a promotion on to a Go leader.
+    cluster.join(1, 4, Standing::Learner).await?;
+    behaves_as_learner(&cluster.nodes[4]).await?;
+    cluster.lead(1).await?;
+    cluster.promote(2, 4).await?;
+    cluster.leave(3, 4).await?;
     cluster.leave(3, 1).await?;
     writers.acknowledged_more(20).await?;
     restart_each(&mut cluster).await?;
     same_hash_everywhere(&cluster).await?;
     let acknowledged = writers.stop().await?;
-    writers::all_there(&urls[2..], &acknowledged).await?;
+    writers::all_there(&urls[2..4], &acknowledged).await?;
     same_hash_everywhere(&cluster).await?;
     // A removed member that is started again learns it and ends.
     for place in [0, 1] {
@@ -96,6 +105,24 @@ async fn come_and_go(go: Kind) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_of_ours_and_of_3_5_come_and_go() -> Result<()> {
     come_and_go(Kind::Real35).await
+}
+
+/// The last of three is removed while it is down; started again, it learns it from the others and ends.
+async fn removed_while_down(kinds: [Kind; 3]) -> Result<()> {
+    let mut cluster = Cluster::start_mixed(&kinds, &["--pre-vote=true"]).await?;
+    let id = cluster.id_of(0, 2).await?;
+    cluster.nodes[2].kill();
+    cluster.ready().await?;
+    cluster.remove(1, id).await?;
+    cluster.nodes[2].start()?;
+    cluster.ends_as_removed(2)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_the_other_kind_tell_a_member_that_it_was_removed() -> Result<()> {
+    removed_while_down([Kind::Real35, Kind::Real35, Kind::Ours]).await?;
+    removed_while_down([Kind::Ours, Kind::Ours, Kind::Real35]).await?;
+    removed_while_down([Kind::Ours, Kind::Ours, Kind::Real34]).await
 }
 
 /// A Go cluster of one is taken over by ours, by the log alone.
