@@ -38,6 +38,8 @@ type Places = (PathBuf, Option<PathBuf>);
 const LAG_MAX: u64 = 1000;
 /// Longest wait for the member list.
 const MEMBERS_MAX: Duration = Duration::from_secs(2);
+/// The same while fewer than a quorum of the recorded voters run.
+const MEMBERS_FEW: Duration = Duration::from_millis(300);
 
 /// What the facts are taken from.
 pub(crate) struct Sources<'a> {
@@ -286,16 +288,14 @@ async fn members(
     recorded: usize,
 ) -> Fact<Vec<Member>> {
     let running = nodes.values().filter(|(process, _)| process.phase.running().is_some()).count();
-    if running * 2 <= recorded {
-        // Asking would only take its time: probes may be older than the last stop.
-        return Fact::Unknown("too few members run for a quorum".to_owned());
-    }
+    // With so few it can only be that others have just left: a quorum answers at once or not at all.
+    let limit = if running * 2 <= recorded { MEMBERS_FEW } else { MEMBERS_MAX };
     let answering = nodes.values().filter_map(|(process, probe)| voter_url(process, probe));
     let urls: Vec<String> = answering.collect();
     if urls.is_empty() {
         return Fact::Unknown("no member answers a linearizable read".to_owned());
     }
-    let options = ClientOptions { request_timeout: MEMBERS_MAX, ..ClientOptions::default() };
+    let options = ClientOptions { request_timeout: limit, ..ClientOptions::default() };
     let listed = match Client::new(&urls, options) {
         Ok(client) => client.member_list(true).await,
         Err(error) => Err(error),

@@ -89,6 +89,11 @@ async fn a_cluster_of_3_4_grows_and_shrinks_by_its_spec() -> Result<()> {
     grows_and_shrinks(Kind::Real34).await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_ours_grows_and_shrinks_by_its_spec() -> Result<()> {
+    grows_and_shrinks(Kind::Ours).await
+}
+
 fn pid_of(managed: &Managed, node: &str) -> Result<Pid> {
     let status = managed.status()?;
     let members = status["members"].as_array().context("members")?;
@@ -120,6 +125,11 @@ async fn replaces_a_lost_disk(kind: Kind) -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_disk_is_replaced() -> Result<()> {
     replaces_a_lost_disk(Kind::Real35).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_disk_of_ours_is_replaced() -> Result<()> {
+    replaces_a_lost_disk(Kind::Ours).await
 }
 
 /// The cluster is told of new peer URLs before the node serves them.

@@ -128,8 +128,14 @@ fn members(cluster: &Cluster, spec: &ClusterSpec, observation: &Observation) -> 
         .filter_map(|node| node.status.known().map(|status| status.index.get()))
         .max();
     let mut names: Vec<&str> = spec.nodes.iter().map(|node| node.name.as_str()).collect();
-    let recorded = kept.keys().map(String::as_str).filter(|name| spec.node(name).is_none());
-    names.extend(recorded.collect::<Vec<_>>());
+    let state = cluster.control.state();
+    let is_left = |name: &str| {
+        let alive =
+            kept.get(name).is_some_and(|node| node.state.borrow().phase.running().is_some());
+        !alive && state.lineage().is_some_and(|lineage| lineage.member(name).is_none())
+    };
+    let others = kept.keys().map(String::as_str).filter(|name| spec.node(name).is_none());
+    names.extend(others.filter(|name| !is_left(name)));
     let looked: BTreeMap<&str, &NodeObservation> =
         observation.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
     names
@@ -141,10 +147,7 @@ fn members(cluster: &Cluster, spec: &ClusterSpec, observation: &Observation) -> 
             let mut member = processed(name, node, seen);
             placed(&mut member, spec, listed);
             answered(&mut member, node, seen, furthest);
-            member.id = member.id.or_else(|| {
-                let state = cluster.control.state();
-                Some(state.node(name)?.member()?.1.to_string())
-            });
+            member.id = member.id.or_else(|| Some(state.node(name)?.member()?.1.to_string()));
             Some(member)
         })
         .collect()
