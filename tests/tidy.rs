@@ -19,12 +19,28 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("state", &["base", "wire", "backend"]),
     ("consensus", &["base", "wire", "wal"]),
     ("lineage", &["base"]),
+    ("records", &["base", "disk", "lineage"]),
     (
         "node",
-        &["base", "disk", "tls", "wire", "wal", "backend", "bolt", "state", "consensus", "lineage"],
+        &[
+            "base",
+            "disk",
+            "tls",
+            "wire",
+            "wal",
+            "backend",
+            "bolt",
+            "state",
+            "consensus",
+            "lineage",
+            "records",
+        ],
     ),
     ("client", &["base", "tls", "wire"]),
-    ("manager", &["base", "disk", "tls", "wire", "wal", "consensus", "lineage", "client"]),
+    (
+        "manager",
+        &["base", "disk", "tls", "wire", "wal", "consensus", "lineage", "records", "client"],
+    ),
 ];
 
 /// Folders whose code decides and must not touch the world, and what must not appear there.

@@ -74,7 +74,7 @@ fn run_member(config: &Config, notes: &[String]) -> ExitCode {
         }
         Err(error) => {
             complain(&run::describe(&error));
-            ExitCode::FAILURE
+            ExitCode::from(error.exit())
         }
     }
 }

@@ -11,6 +11,9 @@ pub enum ConsensusError {
     /// A leader's snapshot could not be saved.
     #[error("save the leader's snapshot")]
     Snapshot(#[source] WalError),
+    /// What must be noted outside the log before anything is acknowledged cannot be. Nothing of it was.
+    #[error("note what is to be acknowledged")]
+    Witness(#[source] crate::WitnessError),
     /// What the disk says does not fit together. A human must look.
     #[error("the raft state on disk is inconsistent: {0}")]
     Inconsistent(String),

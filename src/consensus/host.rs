@@ -4,7 +4,7 @@ use base::Index;
 use bytes::Bytes;
 use wire::raftpb;
 
-use crate::ConsensusError;
+use crate::{ConsensusError, Witness};
 
 /// The program around raft. All calls come from the owner thread, which does nothing else meanwhile.
 pub trait Host: Send + 'static {
@@ -23,6 +23,11 @@ pub trait Host: Send + 'static {
     /// collects what is committed, so that a slow disk does not keep it from its heartbeats.
     fn has_room(&self) -> bool {
         true
+    }
+
+    /// Who notes elsewhere what this member is about to acknowledge; nobody for a log that nothing else relies on.
+    fn witness(&mut self) -> Option<&mut dyn Witness> {
+        None
     }
 
     /// Answers to [`Raft::read_index`](crate::Raft::read_index).

@@ -29,6 +29,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod witness;
 
 pub use bootstrap::bootstrap_entries;
 pub use config::{Config, Durable};
@@ -36,3 +37,4 @@ pub use error::{Busy, ConsensusError};
 pub use handle::Raft;
 pub use host::{Apply, Host, ReadState};
 pub use status::{Role, Status};
+pub use witness::{Configured, Witness, WitnessError};

@@ -100,6 +100,11 @@ impl MemoryLog {
         &self.conf_state
     }
 
+    /// Index of the last change in [`MemoryLog::conf_state`].
+    pub(crate) fn changed_at(&self) -> u64 {
+        self.changed_at
+    }
+
     /// Place of an entry; only for indexes after the compaction point.
     fn offset(&self, index: u64) -> usize {
         usize::try_from(index - self.compacted.0 - 1).expect("entries fit in memory")

@@ -4,6 +4,7 @@
 
 mod changes;
 mod inputs;
+mod promise;
 mod proposals;
 mod ready;
 mod report;
@@ -53,6 +54,8 @@ pub(crate) struct Owner<H> {
     /// Ticks so far.
     ticks: u64,
     keep: Keep,
+    /// The configurations changed since the host's witness noted them.
+    unwitnessed: bool,
 }
 
 /// Files kept beyond what is needed; 0 keeps all.

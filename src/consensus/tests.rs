@@ -12,3 +12,4 @@ mod reads;
 mod replication;
 mod snapshots;
 mod threads;
+mod witness;

@@ -156,10 +156,27 @@ pub fn load(arguments: &[String], environment: &[(String, String)]) -> Result<Co
         notes.extend(more);
     }
     let config = Config::build(&given)?;
+    refuse_to_force_a_managed_dir(&given, &config)?;
     notes.extend(given.judge()?);
     notes.extend(config.tls.notes(&config.listen));
     urls::refuse_unserved(&given, &config)?;
     Ok(Command::Run { config: Box::new(config), notes })
+}
+
+/// A forced new cluster beside a quorum that comes back would be two clusters (R1): where a manager owns the dir, its own
+/// recovery asks for the evidence first.
+fn refuse_to_force_a_managed_dir(given: &Given, config: &Config) -> Result<(), Refusal> {
+    let is_forced = given.switch("force-new-cluster");
+    // Where it cannot be told, the dir counts as managed.
+    let is_managed = records::Marker::path(&config.data_dir).try_exists().unwrap_or(true);
+    if is_forced && is_managed {
+        let code = "E-NODE-01";
+        return Err(Refusal::invalid(format!(
+            "{code}: --force-new-cluster is refused on {}: a manager owns it. Recover it with `etcd-manager recover`, which makes sure that the old cluster cannot come back",
+            config.data_dir.display()
+        )));
+    }
+    Ok(())
 }
 
 fn read_file(path: &Path) -> Result<String, Refusal> {

@@ -11,6 +11,7 @@ mod api;
 pub mod config;
 pub mod inspect;
 pub mod logging;
+pub mod managed;
 mod members_http;
 pub mod peer;
 pub mod run;

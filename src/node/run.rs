@@ -23,6 +23,7 @@ use self::{
 use crate::{
     api,
     config::Config,
+    managed::Forbidden,
     members_http,
     peer::{self, fetch::Fetcher},
     server::{Metrics, Server, Settings, StartError, StopReason, compare_with_peers, connector},
@@ -61,6 +62,25 @@ pub enum RunError {
     /// The server's parts did not start.
     #[error(transparent)]
     Server(#[from] StartError),
+}
+
+impl RunError {
+    /// Status of the process: etcd's 1, save where a record forbids to run the dir.
+    #[must_use]
+    pub const fn exit(&self) -> u8 {
+        match self.forbidden() {
+            Some(forbidden) => forbidden.exit(),
+            None => 1,
+        }
+    }
+
+    const fn forbidden(&self) -> Option<&Forbidden> {
+        match self {
+            Self::Startup(StartupError::Forbidden(forbidden))
+            | Self::Server(StartError::Forbidden(forbidden)) => Some(forbidden),
+            _ => None,
+        }
+    }
 }
 
 /// Runs a member until its end, on a runtime of its own. `notes` are remarks on how the settings came
@@ -300,5 +320,8 @@ impl Ports {
 /// A failure of [`run`] as it is logged and printed.
 #[must_use]
 pub fn describe(error: &RunError) -> String {
-    ErrorChain(error).to_string()
+    match error.forbidden() {
+        Some(forbidden) => format!("{}: {}", forbidden.code(), ErrorChain(error)),
+        None => ErrorChain(error).to_string(),
+    }
 }

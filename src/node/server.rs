@@ -17,6 +17,7 @@ mod first_election;
 mod host;
 mod ids;
 mod leader;
+mod marks;
 mod members;
 mod metrics;
 mod peers;

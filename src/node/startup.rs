@@ -16,8 +16,10 @@ mod store;
 
 use std::sync::Arc;
 
-use base::{Clock, ClusterId, MemberId};
+use base::{Clock, ClusterId, Index, MemberId, Term};
+use consensus::Durable;
 use disk::{Disk, DiskLock};
+use lineage::{EntryId, LogPosition};
 use wal::WalConfig;
 
 use self::layout::Found;
@@ -28,6 +30,7 @@ pub use self::{
 };
 use crate::{
     config::{Config, InitialState},
+    managed::Managed,
     peer::fetch::Fetcher,
     server::{Metrics, Parts},
 };
@@ -66,9 +69,24 @@ pub struct Started {
 struct Begun {
     member: MemberId,
     cluster: ClusterId,
-    durable: consensus::Durable,
+    durable: Durable,
     opened: store::Opened,
     remotes: Vec<(MemberId, Vec<String>)>,
+}
+
+impl Begun {
+    /// How far the log goes.
+    fn position(&self) -> LogPosition {
+        let Durable { snapshot, hard_state, entries, .. } = &self.durable;
+        let last = entries.last().filter(|entry| entry.index > snapshot.index);
+        let (term, index) =
+            last.map_or((snapshot.term, snapshot.index), |entry| (entry.term, entry.index));
+        LogPosition {
+            term: Term::new(hard_state.term.max(term)),
+            commit: Index::new(hard_state.commit),
+            last: EntryId { term: Term::new(term), index: Index::new(index) },
+        }
+    }
 }
 
 /// What all three ways of starting work with.
@@ -86,6 +104,10 @@ pub async fn start(config: &Config, around: &Surroundings) -> Result<Started, St
     let layout = Layout::new(&config.data_dir, &config.wal_dir);
     let start = Start { config, layout: &layout, around };
     let found = layout.look(&*around.disk)?;
+    let mut managed = Managed::open(&around.disk, &config.data_dir)?;
+    if let (Found::Nothing, Some(managed)) = (found, &managed) {
+        managed.may_begin(&layout.wal)?;
+    }
     let (begun, lock) = match (found, config.cluster.state) {
         (Found::Formed, _) => {
             let lock = layout.take(&*around.disk)?;
@@ -102,6 +124,10 @@ pub async fn start(config: &Config, around: &Surroundings) -> Result<Started, St
             (join::begin(&start, joined)?, lock)
         }
     };
+    if let Some(managed) = &mut managed {
+        managed.compare(&begun.position(), (begun.member, begun.cluster))?;
+        managed.formed()?;
+    }
     let parts = Parts {
         disk: Arc::clone(&around.disk),
         clock: Arc::clone(&around.clock),
@@ -113,6 +139,7 @@ pub async fn start(config: &Config, around: &Surroundings) -> Result<Started, St
         durable: begun.durable,
         raft: raft_config(config, begun.member, &around.clock),
         remotes: begun.remotes,
+        managed,
         metrics: around.metrics.clone(),
     };
     Ok(Started { parts, lock })

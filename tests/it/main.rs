@@ -11,6 +11,7 @@ mod http;
 mod inspect;
 mod kv;
 mod lifecycle;
+mod managed;
 mod membership;
 mod mixed;
 mod node;

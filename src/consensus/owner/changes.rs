@@ -73,6 +73,7 @@ impl<H: Host> Owner<H> {
         };
         self.raw.mut_store().set_conf_state(state.clone(), index);
         self.sample = true;
+        self.unwitnessed = true;
         wire_conf_state(state)
     }
 

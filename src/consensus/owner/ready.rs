@@ -2,10 +2,11 @@
 //!
 //! 1. committed entries go to the apply thread (they are durable already); configuration changes
 //!    among them are waited for, so that no vote or append of the old configuration leaves after;
-//! 2. a leader's messages leave: the others write in parallel;
-//! 3. the log is written, with one sync;
-//! 4. what promises something leaves: votes, acknowledgements;
-//! 5. what became possible by the write: more committed entries, more messages.
+//! 2. what the host's witness has to know before anything is acknowledged is noted elsewhere;
+//! 3. a leader's messages leave: the others write in parallel;
+//! 4. the log is written, with one sync;
+//! 5. what promises something leaves: votes, acknowledgements;
+//! 6. what became possible by the write: more committed entries, more messages.
 
 use raft::{
     Ready,
@@ -46,6 +47,7 @@ impl<H: Host> Owner<H> {
             self.host.reads(reads.into_iter().map(read_state).collect());
         }
         self.hand_over(ready.take_committed_entries())?;
+        self.witness(&ready)?;
         self.send(ready.take_messages());
         self.persist(&mut ready)?;
         self.send(ready.take_persisted_messages());

@@ -64,6 +64,7 @@ impl<H: Host> Owner<H> {
             sample: true,
             ticks: 0,
             keep: Keep { wals: config.max_wals, snaps: config.max_snaps },
+            unwitnessed: true,
         };
         owner.publish();
         Ok(owner)

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use raft::{GetEntriesContext, StateRole, Storage as _};
 use tokio::sync::watch;
-use wire::raftpb::{ConfChange, ConfChangeType, Entry, Message, MessageType};
+use wire::raftpb::{ConfChange, ConfChangeType, Entry, EntryType, Message, MessageType};
 
 pub(super) use durable::config;
 
@@ -128,6 +128,7 @@ impl Cluster {
             member.last_words.clone_from(&sent);
         } else {
             member.outside.lock().compare_members();
+            compare_configurations(member);
         }
         let member = &self.members[&id];
         self.history.record(member);
@@ -280,6 +281,32 @@ impl Cluster {
         }
         panic!("seed {}: no proposal is ever applied", self.seed);
     }
+}
+
+/// Every change that may come into force is noted, and the last one that has.
+fn compare_configurations(member: &Member) {
+    let Some(owner) = &member.owner else { return };
+    let log = owner.raw.store();
+    let changes: Vec<u64> = member
+        .log()
+        .unwrap_or_default()
+        .into_values()
+        .filter(|entry| entry.r#type() == EntryType::EntryConfChange)
+        .filter(|entry| ConfChange::decode(entry.data.clone().unwrap_or_default()).is_ok())
+        .map(|entry| entry.index)
+        .filter(|index| *index > log.changed_at())
+        .collect();
+    let committed = owner.raw.raft.raft_log.committed;
+    let in_force = changes.iter().copied().filter(|index| *index <= committed).max();
+    let noted = &member.outside.lock().noted;
+    if noted.term.get() == 0 {
+        return; // Started anew, and nothing said yet.
+    }
+    for index in changes.iter().copied().filter(|index| *index > committed).chain(in_force) {
+        let found = noted.configurations.iter().any(|one| one.index.get() == index);
+        assert!(found, "the change {index} of member {} is not in {noted:?}", member.id);
+    }
+    assert!(committed <= noted.index.get() || owner.raw.raft.state != StateRole::Leader);
 }
 
 /// raft-rs draws its election timeouts by itself; a run must be the same again for its seed.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use base::{Index, Term};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use wire::raftpb::{
 };
 
 use crate::{
-    Apply, ConsensusError, Host, ReadState,
+    Apply, Configured, ConsensusError, Host, ReadState, Witness, WitnessError,
     shared::{ChangeApplied, Shared},
 };
 
@@ -96,6 +97,53 @@ pub(super) struct Outside {
     pub(super) order: Vec<&'static str>,
     /// Says that there is no room in the apply queue.
     pub(super) crowded: bool,
+    /// What the witness has noted.
+    pub(super) noted: Noted,
+}
+
+/// Notes on another disk, as they are in this life of the member.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    pub(super) term: Term,
+    pub(super) index: Index,
+    pub(super) configurations: Vec<Configured>,
+    /// That disk is broken.
+    pub(super) fails: bool,
+}
+
+impl Noted {
+    fn outcome(&self) -> Result<(), WitnessError> {
+        if self.fails { Err(WitnessError("the other disk is broken".to_owned())) } else { Ok(()) }
+    }
+
+    /// Nothing is acknowledged that was not noted before (R17).
+    fn compare(&self, message: &raftpb::Message) {
+        let (kind, accepts) = (message.r#type(), !message.reject);
+        let acknowledges = kind == raftpb::MessageType::MsgAppResp && accepts;
+        if acknowledges {
+            assert!(message.index <= self.index.get(), "{message:?} is beyond {self:?}");
+        }
+        if acknowledges || kind == raftpb::MessageType::MsgVoteResp && accepts {
+            assert!(message.term <= self.term.get(), "{message:?} is beyond {self:?}");
+        }
+    }
+}
+
+impl Witness for SimHost {
+    fn reserve(&mut self, term: Term, index: Index) -> Result<(), WitnessError> {
+        let noted = &mut self.outside.lock().noted;
+        noted.outcome()?;
+        noted.term = noted.term.max(term);
+        noted.index = noted.index.max(index);
+        Ok(())
+    }
+
+    fn configurations(&mut self, all: &[Configured]) -> Result<(), WitnessError> {
+        let noted = &mut self.outside.lock().noted;
+        noted.outcome()?;
+        noted.configurations = all.to_vec();
+        Ok(())
+    }
 }
 
 impl Outside {
@@ -126,6 +174,7 @@ impl Host for SimHost {
         outside.compare_members();
         outside.order.push("messages");
         for mut message in messages {
+            outside.noted.compare(&message);
             if message.r#type() == raftpb::MessageType::MsgSnap {
                 let requested = message.snapshot.metadata.index;
                 message.snapshot = outside.machine.snapshot();
@@ -163,6 +212,10 @@ impl Host for SimHost {
 
     fn has_room(&self) -> bool {
         !self.outside.lock().crowded
+    }
+
+    fn witness(&mut self) -> Option<&mut dyn Witness> {
+        Some(self)
     }
 
     fn reads(&mut self, reads: Vec<ReadState>) {

@@ -165,3 +165,19 @@ fn help_and_version_win_over_settings() {
     assert!(matches!(ask("-h"), Command::Help));
     assert_eq!(semver::Version::parse(crate::VERSION).unwrap().to_string(), crate::VERSION);
 }
+
+#[test]
+fn forcing_a_managed_dir_is_refused_and_names_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = format!("--data-dir={}", folder.path().display());
+    let arguments = ["--force-new-cluster".to_owned(), dir];
+    // R1
+    let plain = load(&arguments, &[]).unwrap_err();
+    assert!(!plain.text.contains("recover"), "{plain}");
+    let marker = records::Marker::path(folder.path());
+    disk::Disk::create_dir_all(&disk::RealDisk, marker.parent().unwrap()).unwrap();
+    disk::replace(&disk::RealDisk, &marker, b"even if it cannot be read").unwrap();
+    let managed = load(&arguments, &[]).unwrap_err();
+    assert!(managed.text.starts_with("E-NODE-01"), "{managed}");
+    assert!(managed.text.contains("`etcd-manager recover`"), "{managed}");
+}

@@ -4,13 +4,13 @@
 use std::sync::{Arc, OnceLock};
 
 use base::ErrorChain;
-use consensus::{Apply, ConsensusError, Host, ReadState};
+use consensus::{Apply, ConsensusError, Host, ReadState, Witness};
 use crossbeam_channel::Sender;
 use tokio::sync::{mpsc, watch};
 use wire::raftpb;
 
 use super::{apply, stop::StopReason};
-use crate::peer::Transport;
+use crate::{managed::Keeper, peer::Transport};
 
 /// What the owner thread holds of the server.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Outlets {
     pub(super) apply: Sender<apply::Input>,
     pub(super) reads: mpsc::Sender<ReadState>,
     pub(super) stop: watch::Sender<Option<StopReason>>,
+    /// Of a managed dir: notes what is to be acknowledged.
+    pub(super) keeper: Option<Keeper>,
 }
 
 impl Host for Outlets {
@@ -36,6 +38,13 @@ impl Host for Outlets {
 
     fn has_room(&self) -> bool {
         !self.apply.is_full()
+    }
+
+    fn witness(&mut self) -> Option<&mut dyn Witness> {
+        self.keeper.as_mut().map(|keeper| {
+            let witness: &mut dyn Witness = keeper;
+            witness
+        })
     }
 
     fn reads(&mut self, reads: Vec<ReadState>) {

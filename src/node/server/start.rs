@@ -18,8 +18,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Metrics, Server, Settings, apply, auto_compact, compact, corrupt, first_election,
-    host::Outlets, ids::Ids, leader, peers::Events, publish, read, version, waiters::Waiters,
+    host::Outlets, ids::Ids, leader, marks, peers::Events, publish, read, version,
+    waiters::Waiters,
 };
+use crate::managed::{Forbidden, Managed};
 use crate::peer::{Connector, Transport, TransportConfig, fetch::Fetcher, urls::PeerUrlError};
 
 /// What the start-up found or made.
@@ -45,6 +47,8 @@ pub struct Parts {
     pub raft: Config,
     /// Members to call at once though the log does not name them yet (joining): id and peer URLs.
     pub remotes: Vec<(MemberId, Vec<String>)>,
+    /// The record of a managed dir.
+    pub managed: Option<Managed>,
     /// Fed by the log and the store, read by /metrics.
     pub metrics: Metrics,
 }
@@ -58,6 +62,9 @@ pub enum StartError {
     /// One of our own peer URLs cannot be used.
     #[error("start the peer transport")]
     Transport(#[source] PeerUrlError),
+    /// The record of a managed dir is of no use.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// No thread could be started.
     #[error("start a thread")]
     Thread(#[source] std::io::Error),
@@ -80,6 +87,7 @@ impl Server {
             apply: apply.clone(),
             reads: read_states,
             stop: stop.clone(),
+            keeper: parts.managed.as_ref().map(Managed::keeper).transpose()?,
         };
         let (snapshot, applied) = (parts.durable.snapshot.clone(), parts.durable.applied.get());
         let first_election = parts.raft.fast_forward_election.then_some(parts.raft.election_ticks);
@@ -135,7 +143,7 @@ impl Server {
         let compactor = Arc::clone(&server);
         spawn_thread("compact", move || compact::run(&compactor, &compactions))?;
         server.spawn_tasks(waiting, answers);
-        server.hasten_first_election(first_election);
+        server.spawn_for_some(parts.managed.as_ref(), first_election);
         Ok(server)
     }
 
@@ -178,8 +186,12 @@ impl Server {
         tokio::spawn(corrupt::run(Arc::clone(self)));
     }
 
-    fn hasten_first_election(self: &Arc<Self>, ticks: Option<usize>) {
-        if let Some(ticks) = ticks {
+    /// Tasks that not every member has: marks of a managed dir, a first election.
+    fn spawn_for_some(self: &Arc<Self>, managed: Option<&Managed>, first_election: Option<usize>) {
+        if let Some(managed) = managed {
+            tokio::spawn(marks::run(Arc::clone(self), managed.record()));
+        }
+        if let Some(ticks) = first_election {
             tokio::spawn(first_election::run(Arc::clone(self), ticks));
         }
     }

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use base::MemberId;
 use wal::WalError;
 
-use crate::config::Refusal;
+use crate::{config::Refusal, managed::Forbidden};
 
 /// Why a member cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum StartupError {
     /// other members have the data.
     #[error("data inconsistency: {0}")]
     Inconsistent(String),
+    /// The dir is managed, and its record forbids to run it.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     /// This member was removed from the cluster for good.
     #[error("the member {0} has been permanently removed from the cluster")]
     Removed(MemberId),

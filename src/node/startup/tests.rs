@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use base::{Index, SystemClock, Term};
+use base::SystemClock;
 use disk::{Open, RealDisk, sim::SimDisk};
 use wire::{raftpb, walpb};
 
