@@ -198,6 +198,9 @@ fn process_fact(node: &NodeState, probe: &Probe, spec: &ClusterSpec) -> Fact<Pro
             let process = RunningProcess {
                 pid: u32::try_from(run.process.pid).unwrap_or(0),
                 launch: run.launch.clone(),
+                is_binary_replaced: run
+                    .binary
+                    .is_some_and(|started| started.was_replaced(&run.launch.binary)),
             };
             let is_fresh =
                 run.process.uptime().is_some_and(|uptime| uptime < spec.supervise.ready_timeout);

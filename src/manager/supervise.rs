@@ -9,7 +9,8 @@ pub mod policy;
 pub mod process;
 pub mod record;
 pub mod shim;
+pub mod stamp;
 pub mod state;
 mod watch;
 
-pub(crate) use logfile::RotatingLog;
+pub(crate) use logfile::{RotatingLog, aged};

@@ -1,5 +1,13 @@
 //! The agent's own mishaps: killed, started twice, a port that is taken, a spec edited under it.
 
+mod account;
+mod binary;
+mod ends;
+mod interrupt;
+mod logs;
+mod records;
+mod shim;
+
 use std::{net::TcpListener, time::Duration};
 
 use anyhow::{Context, Result, ensure};
@@ -22,6 +30,21 @@ fn apply(managed: &Managed) -> Result<()> {
 fn agent_pid(status: &Value) -> Result<Pid> {
     let pid = status["agent"]["pid"].as_i64().with_context(|| format!("agent pid in {status}"))?;
     Ok(Pid::from_raw(i32::try_from(pid)?))
+}
+
+fn pid_of(member: &Value) -> Result<Pid> {
+    let pid = member["pid"].as_i64().with_context(|| format!("a pid in {member}"))?;
+    Ok(Pid::from_raw(i32::try_from(pid)?))
+}
+
+/// Waits until one node is healthy and of this opinion is the agent; returns what it says of it.
+fn healthy_when(managed: &Managed, at: usize, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+    wait::until_blocking(SOON, "the node is healthy", || {
+        let status = managed.status()?;
+        let member = &status["members"][at];
+        ensure!(member["health"] == "healthy" && wanted(member), "{member}");
+        Ok::<_, anyhow::Error>(member.clone())
+    })
 }
 
 fn member_pids(status: &Value) -> Vec<Value> {
@@ -63,7 +86,7 @@ fn a_second_agent_on_one_state_dir_refuses() -> Result<()> {
     let status = managed.status()?;
     let folder = status["agent"]["state_dir"].as_str().context("state_dir")?;
     let said = managed.run(&["agent", "--state-dir", folder])?;
-    ensure!(said.code != 0, "{said:?}");
+    assert_eq!(said.code, 7, "{said:?}");
     ensure!(said.err.contains("another agent"), "{said:?}");
     assert_eq!(agent_pid(&status)?, agent_pid(&managed.status()?)?);
     Ok(())

@@ -1,12 +1,14 @@
 //! `logs NODE [-f]`: the end of a node's log file, and what is added to it. No agent is needed.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::MetadataExt,
     path::Path,
     time::Duration,
 };
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     arguments::Logs,
@@ -14,12 +16,14 @@ use super::{
     outcome::{Failure, Outcome},
     screen::Screen,
 };
-use crate::{report, spec};
+use crate::{report, spec, supervise::aged};
 
 /// Pause between two looks for more.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Bytes read at once, and at most looked back for the first lines.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// Most rotations between two looks that lose no line.
+const ROTATED_MAX: u32 = 1000;
 const LOOK_BACK_BYTES: u64 = 16 * 1024 * 1024;
 
 pub(super) async fn logs(logs: &Logs, screen: &mut Screen) -> Result<Outcome, Failure> {
@@ -46,21 +50,47 @@ pub(super) async fn logs(logs: &Logs, screen: &mut Screen) -> Result<Outcome, Fa
 
 /// Copies what is added, until Ctrl-C or until nobody reads any more.
 async fn follow(mut file: Option<File>, path: &Path, screen: &mut Screen) -> io::Result<()> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
     loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = interrupts.recv() => return Ok(()),
             () = tokio::time::sleep(PAUSE) => {}
         }
-        if let Some(file) = &mut file
-            && !copy_rest(file, screen)?
+        // Asked first: once it is rotated away nothing is added to it, so this copies all of it.
+        let has_newer = file.as_ref().is_none_or(|open| is_replaced(open, path));
+        if let Some(open) = &mut file
+            && !copy_rest(open, screen)?
         {
             return Ok(());
         }
-        // Rotated away: what was added before that has just been copied.
-        if file.as_ref().is_none_or(|file| is_replaced(file, path)) {
-            file = OpenOptions::new().read(true).open(path).ok().or(file);
+        if !has_newer {
+            continue;
+        }
+        for mut next in newer(file.as_ref(), path) {
+            if !copy_rest(&mut next, screen)? {
+                return Ok(());
+            }
+            file = Some(next);
         }
     }
+}
+
+/// The files that came after this one (all, if there was none), oldest first: it may have been rotated more than once since the last look.
+fn newer(file: Option<&File>, path: &Path) -> Vec<File> {
+    let identity = |file: &File| file.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
+    let mut found: Vec<File> = File::open(path).into_iter().collect();
+    for number in 1..=ROTATED_MAX {
+        let Ok(older) = File::open(aged(path, number)) else { break };
+        if file.is_some_and(|file| identity(&older) == identity(file)) {
+            break;
+        }
+        // Rotated between two opens: the same file under its next name.
+        if found.last().is_none_or(|last| identity(last) != identity(&older)) {
+            found.push(older);
+        }
+    }
+    found.reverse();
+    found
 }
 
 /// False if nobody reads our output any more.
@@ -134,6 +164,25 @@ mod tests {
         assert_eq!(last("a\nb\n", 9), "a\nb\n");
         assert_eq!(last("", 5), "");
         assert_eq!(last("a\nb\n", 0), "");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test rotates a log by hand")]
+    fn files_rotated_twice_between_two_looks_are_read_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n1.log");
+        std::fs::write(&path, "one").unwrap();
+        let open = File::open(&path).unwrap();
+        assert!(!is_replaced(&open, &path));
+        std::fs::rename(&path, aged(&path, 2)).unwrap();
+        std::fs::write(aged(&path, 1), "two").unwrap();
+        std::fs::write(&path, "three").unwrap();
+        assert!(is_replaced(&open, &path));
+        let read: Vec<String> = newer(Some(&open), &path)
+            .into_iter()
+            .map(|file| io::read_to_string(file).unwrap())
+            .collect();
+        assert_eq!(read, ["two", "three"]);
     }
 
     #[test]

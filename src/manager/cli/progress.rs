@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 use tonic::Streaming;
 use wire::agentpb::{
     Progress,
@@ -37,10 +38,12 @@ pub(super) async fn follow(
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let mut view = View::new(output, screen);
+    // One listener for the whole time: with one a turn, a Ctrl-C between two turns would be lost.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     loop {
         let next = tokio::select! {
             next = lines.message() => next,
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupts.recv() => {
                 // The agent notices that nobody listens any more.
                 drop(lines);
                 let text = "interrupted: the running step is finished, then the agent holds; \

@@ -1,7 +1,11 @@
 //! A [`Launch`] is all that a node process is started with. It is recorded at the start and compared with what the spec
 //! wants now: the difference is the reason of a restart.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -64,10 +68,11 @@ impl Launch {
     }
 }
 
-/// One difference between what runs and what is wanted. Shown as `snapshot-count 100000 -> 50000`.
+/// One difference between what runs and what is wanted. Shown as `snapshot-count 100000 -> 50000`, or, of a change
+/// that has no values, as `what` alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// A flag's name, `binary`, `user` or a variable's name.
+    /// A flag's name, `binary`, `user`, a variable's name; or a sentence, if both values are absent.
     pub what: String,
     /// What runs; absent if it was not set.
     pub from: Option<String>,
@@ -75,8 +80,20 @@ pub struct Change {
     pub to: Option<String>,
 }
 
+impl Change {
+    /// Another file lies where the process's program was.
+    #[must_use]
+    pub fn replaced(binary: &Path) -> Self {
+        let what = format!("the binary at {} was replaced", binary.display());
+        Self { what, from: None, to: None }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from.is_none() && self.to.is_none() {
+            return f.write_str(&self.what);
+        }
         let shown = |value: &Option<String>| match value.as_deref() {
             None => "unset".to_owned(),
             Some("") => "\"\"".to_owned(),

@@ -109,7 +109,11 @@ impl Scene {
         };
         self.history.nodes.insert(name.to_owned(), record);
         let seen = self.see(name);
-        seen.process = Fact::Known(Process::Running(RunningProcess { pid, launch }));
+        seen.process = Fact::Known(Process::Running(RunningProcess {
+            pid,
+            launch,
+            is_binary_replaced: false,
+        }));
         seen.data_dir = Fact::Known(DataDir::Formed { cluster, member });
         seen.health = Fact::Known(Health::Healthy);
         seen.status = Fact::Known(MemberStatus {

@@ -151,7 +151,11 @@ fn run(seen: &NodeObservation, wanted: Option<&Launch>) -> Run {
         Fact::Known(Process::Foreign { .. }) => Run::Foreign,
         Fact::Known(Process::Removed) => Run::Removed,
         Fact::Known(Process::Starting(_)) => Run::Starting,
-        Fact::Known(Process::Running(running)) if same(&running.launch) => Run::Current,
+        Fact::Known(Process::Running(running))
+            if same(&running.launch) && !running.is_binary_replaced =>
+        {
+            Run::Current
+        }
         Fact::Known(Process::Running(_)) => Run::Changed,
         Fact::Known(Process::BackingOff { launch, .. }) if same(launch) => Run::Pausing,
         Fact::Known(Process::CrashLoop { launch, .. }) if same(launch) => Run::Looping,

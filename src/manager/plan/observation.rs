@@ -142,6 +142,8 @@ pub struct RunningProcess {
     pub pid: u32,
     /// What it was started with.
     pub launch: Launch,
+    /// Whether another file lies at its binary's path since it was started.
+    pub is_binary_replaced: bool,
 }
 
 /// A data directory as found. One that cannot be read is `Fact::Unknown`.

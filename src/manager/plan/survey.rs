@@ -114,7 +114,11 @@ impl<'a> Survey<'a> {
         let wanted = self.nodes.get(node).and_then(|node| node.wanted.as_ref());
         match (process, wanted) {
             (Some(Process::Running(running) | Process::Starting(running)), Some(wanted)) => {
-                running.launch.changes(wanted)
+                let mut changes = running.launch.changes(wanted);
+                if running.is_binary_replaced && running.launch.binary == wanted.binary {
+                    changes.push(Change::replaced(&wanted.binary));
+                }
+                changes
             }
             _ => Vec::new(),
         }

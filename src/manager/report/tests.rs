@@ -94,6 +94,19 @@ fn every_field_is_documented() {
 }
 
 #[test]
+fn no_field_is_documented_that_is_not_there() {
+    let page = include_str!("../../../docs/status-json.md");
+    let mut names = Vec::new();
+    fields(&serde_json::to_value(report()).unwrap(), &mut names);
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let documented: Vec<&str> = rows.map(|(name, _)| name).collect();
+    assert!(documented.len() > 30, "the tables are read: {documented:?}");
+    for name in documented {
+        assert!(names.iter().any(|known| known == name), "there is no field `{name}`");
+    }
+}
+
+#[test]
 fn every_cause_of_an_end_is_documented() {
     let page = include_str!("../../../docs/status-json.md");
     for row in &crate::supervise::classify::TABLE {

@@ -100,7 +100,7 @@ impl<'a> RotatingLog<'a> {
 }
 
 /// `PATH` for age 0, else `PATH.AGE`.
-fn aged(path: &Path, age: u32) -> PathBuf {
+pub(crate) fn aged(path: &Path, age: u32) -> PathBuf {
     if age == 0 {
         return path.to_owned();
     }

@@ -9,7 +9,7 @@ use std::{
 use disk::Disk;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{classify::ExitFacts, process::ProcessId};
+use super::{classify::ExitFacts, process::ProcessId, stamp::FileStamp};
 use crate::generate::Launch;
 
 /// Version of the three records.
@@ -58,6 +58,9 @@ pub struct RunRecord {
     pub launch: Launch,
     /// Digest of `launch`.
     pub digest: String,
+    /// The file its binary was; absent in records of managers that did not keep it.
+    #[serde(default)]
+    pub binary: Option<FileStamp>,
     /// Its data dir.
     pub data_dir: PathBuf,
     /// Its WAL dir, if outside.

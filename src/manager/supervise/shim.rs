@@ -36,6 +36,7 @@ use super::{
     logfile::RotatingLog,
     process::{ProcessId, oom_kills},
     record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, StopRecord, wall_ms},
+    stamp::FileStamp,
 };
 
 /// How often the end of the node is looked for where the kernel gives no pidfd.
@@ -105,6 +106,8 @@ fn start(dir: &NodeDir, order: &ShimOrder, disk: &dyn Disk, clock: &dyn Clock) -
     let output = open_reader(dir)?;
     // Opened for both ways, so that the node gets no SIGPIPE should its shim be killed.
     let writer = OpenOptions::new().read(true).write(true).open(&pipe)?;
+    // Before the start: a file that is replaced in between is then seen as new, never the other way round.
+    let binary = FileStamp::of(&order.launch.binary);
     let child = child::spawn_node(&order.launch, account, &writer)?;
     drop(writer);
     let mut node = Node {
@@ -121,6 +124,7 @@ fn start(dir: &NodeDir, order: &ShimOrder, disk: &dyn Disk, clock: &dyn Clock) -
             process: node.process.clone(),
             launch: order.launch.clone(),
             digest: order.launch.digest(),
+            binary,
             data_dir: order.data_dir.clone(),
             wal_dir: order.wal_dir.clone(),
             started_at_ms: wall_ms(clock.wall()),

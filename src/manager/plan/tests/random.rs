@@ -26,21 +26,30 @@ struct Fate {
     status: u8,
     recorded: bool,
     outdated: bool,
+    replaced: bool,
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
     // Healthy and running is the most frequent, so that long plans come up too.
     let often = |rare: u8| prop_oneof![3 => Just(0_u8), 2 => 0..rare];
-    (often(9), often(6), often(3), 0..4_u8, prop::bool::weighted(0.8), any::<bool>()).prop_map(
-        |(process, dir, health, status, recorded, outdated)| Fate {
+    (
+        often(9),
+        often(6),
+        often(3),
+        0..4_u8,
+        prop::bool::weighted(0.8),
+        any::<bool>(),
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(process, dir, health, status, recorded, outdated, replaced)| Fate {
             process,
             dir,
             health,
             status,
             recorded,
             outdated,
-        },
-    )
+            replaced,
+        })
 }
 
 fn scenes() -> impl Strategy<Value = (Scene, Goal)> {
@@ -93,11 +102,12 @@ fn befall(scene: &mut Scene, name: &str, fate: &Fate) {
         scene.history.nodes.remove(name);
     }
     let pid = 100;
+    let is_binary_replaced = fate.replaced;
     let seen = scene.see(name);
     let ended = "exit code 1".to_owned();
     seen.process = match fate.process {
-        0 => Fact::Known(Process::Running(RunningProcess { pid, launch })),
-        1 => Fact::Known(Process::Starting(RunningProcess { pid, launch })),
+        0 => Fact::Known(Process::Running(RunningProcess { pid, launch, is_binary_replaced })),
+        1 => Fact::Known(Process::Starting(RunningProcess { pid, launch, is_binary_replaced })),
         2 => Fact::Known(Process::Stopped { ended: None }),
         3 => Fact::Known(Process::Stopped { ended: Some(ended) }),
         4 => Fact::Known(Process::BackingOff { launch, ended }),

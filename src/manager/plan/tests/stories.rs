@@ -8,7 +8,7 @@ use crate::{
     expect::same_as_kept,
     generate::InitialState,
     plan::{
-        AgentState, DataDir, Fact, Health, NoteKind, Process, RunningProcess,
+        Action, AgentState, DataDir, Fact, Health, NoteKind, Process, RunningProcess,
         fixture::{Scene, steps},
         render,
     },
@@ -65,7 +65,11 @@ fn a_bootstrap_cut_short_goes_on_under_the_same_record() {
     let launch = scene.launch("n1");
     let (cluster, member) = scene.identity("n1");
     let seen = scene.see("n1");
-    seen.process = Fact::Known(Process::Starting(RunningProcess { pid: 9, launch }));
+    seen.process = Fact::Known(Process::Starting(RunningProcess {
+        pid: 9,
+        launch,
+        is_binary_replaced: false,
+    }));
     seen.data_dir = Fact::Known(DataDir::Formed { cluster, member });
     keep("bootstrap_resumed", &scene);
 }
@@ -114,6 +118,28 @@ fn a_changed_flag_rolls_one_node_at_a_time_and_the_leader_last() {
 }
 
 #[test]
+fn a_replaced_binary_rolls_like_a_changed_flag() {
+    let mut scene = Scene::healthy(3);
+    scene.lead("n2");
+    for name in ["n2", "n3"] {
+        let Fact::Known(Process::Running(running)) = &mut scene.see(name).process else {
+            panic!("{name} runs");
+        };
+        running.is_binary_replaced = true;
+    }
+    let plan = scene.converge();
+    let restarts: Vec<(String, &str)> = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::RestartNode { .. }))
+        .map(|step| (step.action.to_string(), step.reason.as_str()))
+        .collect();
+    let why = "the binary at /opt/etcd-node was replaced";
+    let wanted = [("restart n3".to_owned(), why), ("restart n2".to_owned(), why)];
+    assert_eq!(restarts, wanted, "n1 runs what lies there; the leader goes last");
+}
+
+#[test]
 fn a_single_node_is_restarted_too() {
     let mut scene = Scene::healthy(1);
     scene.edit("snapshot-count", "50000");
@@ -126,7 +152,8 @@ fn no_healthy_node_is_restarted_beside_an_unhealthy_one() {
     let mut scene = Scene::healthy(3);
     scene.edit("snapshot-count", "50000");
     let launch = scene.launch("n3");
-    scene.see("n3").process = Fact::Known(Process::Running(RunningProcess { pid: 1, launch }));
+    scene.see("n3").process =
+        Fact::Known(Process::Running(RunningProcess { pid: 1, launch, is_binary_replaced: false }));
     scene.ill("n3", "deadline exceeded");
     keep("restart_waits", &scene);
     assert!(scene.converge().steps.is_empty());

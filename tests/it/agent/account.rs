@@ -1,0 +1,67 @@
+//! `user = "..."`: the node is that user's, the agent stays whose it was.
+
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{agent_pid, apply, pid_of};
+use crate::harness::{
+    ctl,
+    manager::Managed,
+    oracle::{self, Kind, Version},
+};
+
+/// Its user; a process's folder in /proc is the effective user's.
+fn owner(path: &str) -> Result<u32> {
+    Ok(std::fs::metadata(path).with_context(|| path.to_owned())?.uid())
+}
+
+#[test]
+fn a_node_and_its_files_belong_to_the_user_of_the_spec() -> Result<()> {
+    let managed = Managed::new(1, "")?;
+    // The build folder may be closed to this user.
+    let binary = managed.root().join("etcd-node");
+    std::fs::copy(oracle::server(Kind::Ours)?, &binary)?;
+    managed.write_spec(&format!(
+        "[defaults]\nuser = \"nobody\"\nbinary = \"{}\"\n",
+        binary.display()
+    ))?;
+    if !nix::unistd::Uid::effective().is_root() {
+        let said = managed.run(&["apply", "cluster.toml", "--timeout", "10s"])?;
+        assert_eq!(said.code, 1, "{said:?}");
+        ensure!(said.err.contains("could not be started"), "only root may: {said:?}");
+        return Ok(());
+    }
+    let nobody = nix::unistd::User::from_name("nobody")?.context("the user nobody")?.uid.as_raw();
+    // Temporary folders are private; this user has to get in.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(managed.root(), open)?;
+    apply(&managed)?;
+    let status = managed.status()?;
+    let node = pid_of(&status["members"][0])?;
+    assert_eq!(owner(&format!("/proc/{node}/status"))?, nobody);
+    let groups = std::fs::read_to_string(format!("/proc/{node}/status"))?;
+    let groups = groups.lines().find(|line| line.starts_with("Gid:")).context("Gid")?.to_owned();
+    ensure!(!groups.split_whitespace().any(|gid| gid == "0"), "no group of root: {groups}");
+    assert_eq!(owner(&format!("/proc/{}/status", agent_pid(&status)?))?, 0);
+    let dir = status["members"][0]["data_dir"].as_str().context("data_dir")?;
+    for path in ["", "/member", "/member/wal", "/member/snap"] {
+        assert_eq!(owner(&format!("{dir}{path}"))?, nobody, "{path}");
+    }
+    assert_eq!(std::fs::metadata(dir)?.mode() & 0o777, 0o700);
+    ctl::ok(Version::V35, &managed.endpoints(), &["put", "a", "1"])?;
+    let said = managed.run(&["restart", "n1"])?;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(ctl::ok(Version::V35, &managed.endpoints(), &["get", "a"])?, "a\n1\n");
+    Ok(())
+}
+
+#[test]
+fn an_unknown_user_is_named_with_the_remedy() -> Result<()> {
+    let managed = Managed::new(1, "[defaults]\nuser = \"no-such-user\"\n")?;
+    let said = managed.run(&["apply", "cluster.toml", "--timeout", "10s"])?;
+    ensure!(said.code == 1 || said.code == 3, "{said:?}");
+    ensure!(said.err.contains("no-such-user"), "{said:?}");
+    ensure!(said.err.contains("user"), "{said:?}");
+    Ok(())
+}
