@@ -4,7 +4,7 @@ mod membership;
 
 use std::time::Duration;
 
-use client::{Client, ClientOptions};
+use client::ClientOptions;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::{
     },
     control::entry::Entry,
     generate::Lineage,
-    observe::{self, probe},
+    observe,
     plan::{Action, Fact, Health},
     spec::ClusterSpec,
     supervise::state::Phase,
@@ -210,12 +210,11 @@ impl Step<'_> {
             status.member
         };
         let node = self.node(from)?;
-        let url =
-            node.state.borrow().phase.running().and_then(|run| probe::client_url(&run.launch));
-        let url = url.ok_or("the leader does not run")?;
+        let launch = node.state.borrow().phase.running().map(|run| run.launch.clone());
+        let launch = launch.ok_or("the leader does not run")?;
         let options =
             ClientOptions { request_timeout: MOVE_LEADER_MAX, ..ClientOptions::default() };
-        let client = Client::new(&[url], options).map_err(|error| error.to_string())?;
+        let client = observe::secure::client(&[launch], options)?;
         client.move_leader(target).await.map_err(|error| error.to_string())?;
         let deadline = Instant::now() + MOVE_LEADER_MAX;
         // The planner must see the new leader, or it would plan the same move again.

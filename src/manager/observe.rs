@@ -3,6 +3,7 @@
 
 mod data_dir;
 pub(crate) mod probe;
+pub(crate) mod secure;
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +12,13 @@ use std::{
 };
 
 use base::{ClusterId, MemberId};
-use client::{Client, ClientOptions};
+use client::ClientOptions;
 use disk::Disk;
 
 use crate::{
     agent::cluster::{Cluster, Node},
     control::state::ControlState,
-    generate::Lineage,
+    generate::{Launch, Lineage},
     plan::{
         AgentState, DataDir, Fact, Health, History, Member, MemberStatus, NodeObservation,
         NodeRecord, Observation, Process, Role, RunningProcess,
@@ -272,17 +273,18 @@ pub(crate) fn role(member: MemberId, leader: Option<MemberId>, is_learner: bool)
     }
 }
 
-/// Where the voters answer clients, save this node.
-pub(crate) fn voter_urls(cluster: &Cluster, without: &str) -> Vec<String> {
+/// How the voters that answer clients were started, save this node.
+pub(crate) fn voters(cluster: &Cluster, without: &str) -> Vec<Launch> {
     let nodes = cluster.nodes().into_iter().filter(|(name, _)| name != without);
-    nodes.filter_map(|(_, node)| voter_url(&node.state.borrow(), &node.probe.borrow())).collect()
+    nodes.filter_map(|(_, node)| voter(&node.state.borrow(), &node.probe.borrow())).collect()
 }
 
-fn voter_url(process: &NodeState, probe: &Probe) -> Option<String> {
+fn voter(process: &NodeState, probe: &Probe) -> Option<Launch> {
     let learner = probe.status.known().is_some_and(|status| status.is_learner);
     (probe.read == Fact::Known(Ok(())) && !learner)
-        .then(|| probe::client_url(&process.phase.running()?.launch))
+        .then(|| process.phase.running().map(|run| run.launch.clone()))
         .flatten()
+        .filter(|launch| probe::client_url(launch).is_some())
 }
 
 /// By a linearizable list through a member that answers.
@@ -293,18 +295,18 @@ async fn members(
     let running = nodes.values().filter(|(process, _)| process.phase.running().is_some()).count();
     // With so few it can only be that others have just left: a quorum answers at once or not at all.
     let limit = if running * 2 <= recorded { MEMBERS_FEW } else { MEMBERS_MAX };
-    let answering = nodes.values().filter_map(|(process, probe)| voter_url(process, probe));
-    let urls: Vec<String> = answering.collect();
-    if urls.is_empty() {
+    let answering = nodes.values().filter_map(|(process, probe)| voter(process, probe));
+    let answering: Vec<Launch> = answering.collect();
+    if answering.is_empty() {
         return Fact::Unknown("no member answers a linearizable read".to_owned());
     }
     let options = ClientOptions { request_timeout: limit, ..ClientOptions::default() };
-    let listed = match Client::new(&urls, options) {
-        Ok(client) => client.member_list(true).await,
+    let listed = match secure::client(&answering, options) {
+        Ok(client) => client.member_list(true).await.map_err(|error| error.to_string()),
         Err(error) => Err(error),
     };
     match listed {
-        Err(error) => Fact::Unknown(error.to_string()),
+        Err(error) => Fact::Unknown(error),
         Ok(members) => Fact::Known(
             members
                 .into_iter()

@@ -21,4 +21,5 @@ mod tests;
 pub use diagnostic::{Code, Diagnostic, Severity, SpecErrors};
 pub use load::{Loaded, load, parse, state_dir};
 pub use reference::reference;
+pub use tls::MANAGER_TRUSTS;
 pub use types::{AgentSpec, Binary, ClusterSpec, LogSpec, NodeSpec, Supervise};

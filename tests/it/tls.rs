@@ -2,6 +2,7 @@
 //! taken without a restart.
 
 mod admission;
+mod managed;
 mod members;
 mod pki;
 mod rotation;

@@ -181,9 +181,9 @@ impl Step<'_> {
 
     /// The members that can answer for a quorum.
     fn voters_without(&self, node: &str) -> Result<Client, String> {
-        let urls = observe::voter_urls(self.cluster, node);
+        let voters = observe::voters(self.cluster, node);
         let options = ClientOptions { request_timeout: CHANGE_MAX, ..ClientOptions::default() };
-        Client::new(&urls, options).map_err(in_words)
+        observe::secure::client(&voters, options)
     }
 }
 

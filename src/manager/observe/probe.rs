@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use client::{Client, ClientOptions, MemberStatus};
 use tokio::sync::watch;
 
+use super::secure;
 use crate::{
     generate::Launch,
     plan::Fact,
@@ -80,7 +81,8 @@ pub(crate) fn begin(subject: Subject) -> watch::Receiver<Probe> {
 
 async fn run(mut subject: Subject, publish: watch::Sender<Probe>) {
     let mut connection: Option<(u64, Client)> = None;
-    let mut looks = 0u32;
+    let mut trouble = String::new();
+    let (mut seen, mut looks) = (0, 0u32);
     let mut failures = 0u32;
     while !publish.is_closed() {
         let running = subject.node.borrow_and_update().phase.running().cloned();
@@ -93,14 +95,20 @@ async fn run(mut subject: Subject, publish: watch::Sender<Probe>) {
             continue;
         };
         if connection.as_ref().is_none_or(|(number, _)| *number != run.run) {
-            connection = connect(&run);
-            (looks, failures) = (0, 0);
-            announce(&subject, &publish, first_look(&run));
+            match connect(&run) {
+                Ok(connected) => connection = Some(connected),
+                // Tried again at the next look: files may still be put in place.
+                Err(reason) => (connection, trouble) = (None, reason),
+            }
+            if run.run != seen {
+                (seen, looks, failures) = (run.run, 0, 0);
+                announce(&subject, &publish, first_look(&run));
+            }
         }
         let last = publish.borrow().clone();
         let probe = match &connection {
             Some((_, client)) => look(client, &run, &last, &mut failures).await,
-            None => Probe { run: Some(run.run), ..Probe::none("it serves no client URL over TCP") },
+            None => Probe { run: Some(run.run), ..Probe::none(&trouble) },
         };
         let pause = pause(&probe, looks, *subject.hot.borrow());
         looks = looks.saturating_add(1);
@@ -117,8 +125,8 @@ async fn run(mut subject: Subject, publish: watch::Sender<Probe>) {
 pub(crate) async fn once(run: Option<&RunRecord>) -> Probe {
     let Some(run) = run else { return Probe::none("its process does not run") };
     match connect(run) {
-        Some((_, client)) => look(&client, run, &first_look(run), &mut 0).await,
-        None => first_look(run),
+        Ok((_, client)) => look(&client, run, &first_look(run), &mut 0).await,
+        Err(reason) => Probe { run: Some(run.run), ..Probe::none(&reason) },
     }
 }
 
@@ -126,11 +134,13 @@ fn first_look(run: &RunRecord) -> Probe {
     Probe { run: Some(run.run), ..Probe::none("it was just started") }
 }
 
-fn connect(run: &RunRecord) -> Option<(u64, Client)> {
+fn connect(run: &RunRecord) -> Result<(u64, Client), String> {
     let options =
         ClientOptions { connect_timeout: Duration::from_secs(1), request_timeout: ANSWER_MAX };
-    let client = Client::new(&[client_url(&run.launch)?], options).ok()?;
-    Some((run.run, client))
+    if client_url(&run.launch).is_none() {
+        return Err("it serves no client URL over TCP".to_owned());
+    }
+    Ok((run.run, secure::client(std::slice::from_ref(&run.launch), options)?))
 }
 
 async fn look(client: &Client, run: &RunRecord, last: &Probe, failures: &mut u32) -> Probe {
@@ -181,10 +191,18 @@ fn announce(subject: &Subject, publish: &watch::Sender<Probe>, probe: Probe) {
     }
 }
 
-/// The first TCP URL that a node serves clients on, made one that can be dialled.
+/// The first TCP URL that a node serves clients on, made one that can be dialled. With TLS the host must be one of the
+/// certificate's: that of the URL which clients are told, where the node listens on any address.
 pub(crate) fn client_url(launch: &Launch) -> Option<String> {
-    let listed = launch.environment.get("ETCD_LISTEN_CLIENT_URLS")?;
-    let url = listed.split(',').find(|url| url.starts_with("http://"))?;
+    let first = |variable: &str| {
+        let listed = launch.environment.get(variable)?;
+        listed.split(',').find(|url| url.starts_with("http://") || url.starts_with("https://"))
+    };
+    let url = first("ETCD_LISTEN_CLIENT_URLS")?;
+    let any = ["https://0.0.0.0:", "https://[::]:"].iter().any(|start| url.starts_with(start));
+    if any && let Some(told) = first("ETCD_ADVERTISE_CLIENT_URLS") {
+        return Some(told.to_owned());
+    }
     Some(url.replacen("//0.0.0.0:", "//127.0.0.1:", 1).replacen("//[::]:", "//[::1]:", 1))
 }
 

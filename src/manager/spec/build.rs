@@ -14,6 +14,7 @@ use super::{
     nodes::{self, Draft},
     places,
     raw::{RawSpec, Section, Spot},
+    tls::{self, Tls},
     types::{AgentSpec, Binary, ClusterSpec, LogSpec, Supervise},
 };
 
@@ -32,6 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) defaults: &'a Section,
     /// `[defaults] binary`
     pub(super) binary: &'a Binary,
+    /// `[tls]`
+    pub(super) tls: &'a Tls,
 }
 
 /// The spec, as far as it can be made out; none if it lacks what everything else hangs on.
@@ -46,7 +49,8 @@ pub(super) fn build(raw: &RawSpec, source: &Path, report: &mut Report<'_>) -> Op
         .unwrap_or_else(|| Spot::new(places::resolve(base, "data"), cluster.span.clone()));
     let defaults = raw.section(Table::Defaults);
     let binary = binary(defaults, base).unwrap_or(Binary::InTree);
-    let context = Context { base, dir: &dir.value, defaults, binary: &binary };
+    let tls = tls::read(raw.section(Table::Tls), base, report);
+    let context = Context { base, dir: &dir.value, defaults, binary: &binary, tls: &tls };
     let agent = agent(raw.section(Table::Agent), &context, &dir.span);
     let log = path(raw.section(Table::Log), "dir", base)
         .unwrap_or_else(|| Spot::new(dir.value.join("log"), dir.span.clone()));

@@ -9,11 +9,19 @@ pub(super) enum Table {
     Supervise,
     Log,
     Agent,
+    Tls,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Cluster, Self::Defaults, Self::Node, Self::Supervise, Self::Log, Self::Agent];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Cluster,
+        Self::Defaults,
+        Self::Node,
+        Self::Tls,
+        Self::Supervise,
+        Self::Log,
+        Self::Agent,
+    ];
 
     /// Its name in the file.
     pub(super) const fn name(self) -> &'static str {
@@ -24,6 +32,7 @@ impl Table {
             Self::Supervise => "supervise",
             Self::Log => "log",
             Self::Agent => "agent",
+            Self::Tls => "tls",
         }
     }
 
@@ -36,6 +45,7 @@ impl Table {
             Self::Supervise => "[supervise]",
             Self::Log => "[log]",
             Self::Agent => "[agent]",
+            Self::Tls => "[tls]",
         }
     }
 
@@ -157,7 +167,7 @@ pub(super) const KEYS: &[Key] = &[
         "Port for clients. Not together with the client URLs."),
     key(Table::Node, "peer-port", Kind::Port, "`[defaults] peer-port`",
         "Port for peers. Not together with the peer URLs."),
-    key(Table::Node, "listen-client-urls", Kind::Urls, "`http://HOST:CLIENT-PORT`, and the same port on 127.0.0.1",
+    key(Table::Node, "listen-client-urls", Kind::Urls, "`http://HOST:CLIENT-PORT` (https with `[tls]`), and the same port on 127.0.0.1",
         "Where it serves clients: IP addresses or `localhost`. If `host` is a name, the default is all addresses (0.0.0.0)."),
     key(Table::Node, "advertise-client-urls", Kind::Urls, "`http://HOST:CLIENT-PORT`",
         "What it tells clients to use."),
@@ -177,6 +187,26 @@ pub(super) const KEYS: &[Key] = &[
         "Further environment variables; each overrides the one of `[defaults.environment]`."),
     key(Table::Node, "flags", Kind::Flags, "`[defaults.flags]`",
         "etcd flags; each overrides the one of `[defaults.flags]`."),
+    key(Table::Tls, "mode", Kind::Text, "`\"off\"`",
+        "`off`: plain text. `files`: nodes use TLS towards clients and peers, with the files below; URLs that are not given become https."),
+    key(Table::Tls, "cert-file", Kind::Path, "required with `files`",
+        "Certificate of a node, its issuers after it. In this and all paths of the table, `{node}` stands for the node's name."),
+    key(Table::Tls, "key-file", Kind::Path, "required with `files`",
+        "Key of `cert-file`."),
+    key(Table::Tls, "trusted-ca-file", Kind::Path, "required with `files`",
+        "Bundle of the authorities that sign nodes' and clients' certificates."),
+    key(Table::Tls, "client-cert-auth", Kind::Switch, "`true`",
+        "Whether clients must show a certificate."),
+    key(Table::Tls, "client-cert-file", Kind::Path, "`cert-file`",
+        "What the manager shows to nodes as their client. `cert-file` must then be good for clients too (clientAuth)."),
+    key(Table::Tls, "client-key-file", Kind::Path, "`key-file`",
+        "Key of `client-cert-file`."),
+    key(Table::Tls, "peer-cert-file", Kind::Path, "`cert-file`",
+        "Certificate of a node among its peers, as listener and as client (serverAuth and clientAuth). Peers always show one."),
+    key(Table::Tls, "peer-key-file", Kind::Path, "`key-file`",
+        "Key of `peer-cert-file`."),
+    key(Table::Tls, "peer-trusted-ca-file", Kind::Path, "`trusted-ca-file`",
+        "Bundle of the authorities that sign peers' certificates."),
     key(Table::Supervise, "backoff-min", Kind::Duration, "`\"500ms\"`",
         "First pause before a node that ended by itself is started again; it doubles each time, with jitter."),
     key(Table::Supervise, "backoff-max", Kind::Duration, "`\"30s\"`",

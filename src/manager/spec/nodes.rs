@@ -91,8 +91,12 @@ pub(super) fn draft(
     });
     let wal_dir = build::path(section, "wal-dir", context.base);
     let binary = build::binary(section, context.base).unwrap_or_else(|| context.binary.clone());
-    let resolved = flags::resolve(section, context.defaults, report);
-    tls::check([section, context.defaults], &binary, (&client, &peer), report);
+    let mut resolved = flags::resolve(section, context.defaults, report);
+    resolved.extend(context.tls.flags_of(&named));
+    let mut environment = flags::environment(section, context.defaults, report);
+    environment.extend(context.tls.environment_of(&named));
+    let sections = [section, context.defaults];
+    tls::check(context.tls, sections, &binary, (&client, &peer), report);
     let texts = |urls: &[Spot<Address>]| urls.iter().map(|url| url.value.to_string()).collect();
     let spec = NodeSpec {
         name: named,
@@ -106,7 +110,7 @@ pub(super) fn draft(
         zone: section.text("zone").map(|zone| zone.value.to_owned()),
         binary,
         flags: resolved,
-        environment: flags::environment(section, context.defaults, report),
+        environment,
     };
     let flag_spans = section
         .pairs("flags")
@@ -151,7 +155,9 @@ fn urls(
         host.map_or_else(Vec::new, |host| {
             let span = place.clone().unwrap_or_else(|| host.span.clone());
             let urls = build(side, &host.value, port);
-            urls.into_iter().map(|url| Spot::new(url, span.clone())).collect()
+            let tls = context.tls.is_on();
+            let urls = urls.into_iter().map(|url| Address { tls, ..url });
+            urls.map(|url| Spot::new(url, span.clone())).collect()
         })
     };
     Urls {

@@ -329,3 +329,44 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tls_with_files_becomes_https_urls_and_flags_of_each_node() {
+    let text = "
+[cluster]
+name = \"c\"
+[tls]
+mode = \"files\"
+cert-file = \"pki/{node}.pem\"
+key-file = \"pki/{node}-key.pem\"
+trusted-ca-file = \"pki/ca.pem\"
+peer-cert-file = \"/p.pem\"
+peer-key-file = \"/p-key.pem\"
+[[node]]
+name = \"n1\"
+host = \"10.0.0.1\"
+flags = { peer-cert-allowed-cn = \"member\" }
+";
+    let spec = parse(Path::new("/etc/c/cluster.toml"), text).expect("a good spec").spec;
+    let node = &spec.nodes[0];
+    assert_eq!(node.listen_client_urls, ["https://10.0.0.1:2379", "https://127.0.0.1:2379"]);
+    assert_eq!(node.advertise_peer_urls, ["https://10.0.0.1:2380"]);
+    for (flag, value) in [
+        ("cert-file", "/etc/c/pki/n1.pem"),
+        ("key-file", "/etc/c/pki/n1-key.pem"),
+        ("trusted-ca-file", "/etc/c/pki/ca.pem"),
+        ("client-cert-auth", "true"),
+        ("peer-cert-file", "/p.pem"),
+        ("peer-key-file", "/p-key.pem"),
+        ("peer-trusted-ca-file", "/etc/c/pki/ca.pem"),
+        ("peer-client-cert-auth", "true"),
+        ("peer-cert-allowed-cn", "member"),
+    ] {
+        assert_eq!(node.flags.get(flag).map(String::as_str), Some(value), "{flag}");
+    }
+    let open = text.replace("[[node]]", "client-cert-auth = false\n[[node]]");
+    let spec = parse(Path::new("/etc/c/cluster.toml"), &open).expect("a good spec").spec;
+    let node = &spec.nodes[0];
+    assert!(!node.flags.contains_key("trusted-ca-file"), "etcd would demand certificates");
+    assert_eq!(node.environment[super::MANAGER_TRUSTS], "/etc/c/pki/ca.pem");
+}

@@ -1,0 +1,38 @@
+//! How the manager itself reaches a node with TLS: by what the node was started with, so also while a spec changes.
+
+use base::ErrorChain;
+use client::{Client, ClientOptions};
+use tls::{CertificateFiles, ClientTls};
+
+use super::probe::client_url;
+use crate::{generate::Launch, spec::MANAGER_TRUSTS};
+
+/// A client of the nodes that were started so. The files of the first count: members of one cluster trust the same
+/// authorities.
+///
+/// # Errors
+/// In words: a file cannot be used, or no URL be dialled.
+pub(crate) fn client(launches: &[Launch], options: ClientOptions) -> Result<Client, String> {
+    let urls: Vec<String> = launches.iter().filter_map(client_url).collect();
+    let secure = urls.iter().any(|url| url.starts_with("https://"));
+    let tls = match launches.first() {
+        Some(launch) if secure => tls_of(launch)?,
+        _ => None,
+    };
+    Client::with_tls(&urls, options, tls.as_ref()).map_err(|error| ErrorChain(&error).to_string())
+}
+
+fn tls_of(launch: &Launch) -> Result<Option<ClientTls>, String> {
+    let file = |name: &str| launch.environment.get(name).filter(|path| !path.is_empty());
+    let trusted = file("ETCD_TRUSTED_CA_FILE").or_else(|| file(MANAGER_TRUSTS));
+    let Some(trusted) = trusted else { return Ok(None) };
+    let pair = |certificate: &str, key: &str| {
+        Some(CertificateFiles { certificate: file(certificate)?.into(), key: file(key)?.into() })
+    };
+    // As etcd's own gateway: a client's pair, else the server's.
+    let identity = pair("ETCD_CLIENT_CERT_FILE", "ETCD_CLIENT_KEY_FILE")
+        .or_else(|| pair("ETCD_CERT_FILE", "ETCD_KEY_FILE"));
+    client::tls(trusted.as_ref(), identity)
+        .map(Some)
+        .map_err(|error| ErrorChain(&error).to_string())
+}
