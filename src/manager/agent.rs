@@ -2,6 +2,7 @@
 //! socket, and reconciles. Ending it never ends a node (R10, R14).
 
 pub(crate) mod cluster;
+pub(crate) mod init;
 pub mod local;
 pub(crate) mod planner;
 pub(crate) mod reconcile;
@@ -51,6 +52,8 @@ pub struct AgentOptions {
     pub disk: Arc<dyn Disk>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where to write a pid file once it is up.
+    pub pid_file: Option<PathBuf>,
 }
 
 /// Why an agent ends with a failure.
@@ -102,16 +105,24 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
             .await?;
     tracing::info!("agent {} on {}", env!("CARGO_PKG_VERSION"), state_dir.display());
     let socket = state_dir.join(SOCKET);
-    let tools =
-        Tools { manager: options.manager, state_dir, disk: options.disk, clock: options.clock };
+    let tools = Tools {
+        manager: options.manager,
+        state_dir,
+        disk: options.disk,
+        clock: options.clock,
+        pulse: Arc::default(),
+    };
     let (events_in, events) = mpsc::channel(EVENTS_MAX);
     let (wishes_in, wishes) = mpsc::channel(REQUESTS_MAX);
     let (shutdown, ending) = watch::channel(false);
     let cluster = Cluster::new(tools, control, events_in);
     let watching = tokio::spawn(spec_watch::run(cluster.clone(), wishes_in.clone()));
     let mut reconciling = tokio::spawn(Reconciler::new(cluster.clone(), wishes, events).run());
-    let service = Service { cluster, wishes: wishes_in, shutdown };
-    let mut serving = tokio::spawn(serve(socket, service, ending.clone()));
+    let service = Service { cluster: cluster.clone(), wishes: wishes_in, shutdown };
+    let pid_file = options.pid_file;
+    let mut serving = tokio::spawn(serve((socket, pid_file), service, ending.clone()));
+    let reporting = tokio::spawn(init::report(cluster.clone()));
+    let mut is_drained = false;
     let ended = tokio::select! {
         served = &mut serving => served.unwrap_or(Ok(())),
         done = &mut reconciling => match done {
@@ -121,20 +132,32 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
             }
             _ => Ok(()),
         },
-        () = asked_to_end(ending) => Ok(()),
+        drains = asked_to_end(ending) => {
+            is_drained = drains;
+            Ok(())
+        }
     };
+    init::tell(sd_notify::NotifyState::Stopping);
     watching.abort();
     reconciling.abort();
+    if is_drained {
+        init::drain(cluster).await;
+    } else {
+        tracing::info!("agent ends; nodes run on");
+    }
+    reporting.abort();
     serving.abort();
-    tracing::info!("agent ends; nodes run on");
     ended
 }
 
-async fn asked_to_end(mut ending: watch::Receiver<bool>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
+/// Returns whether this host's nodes are to be stopped as well (SIGUSR1).
+async fn asked_to_end(mut ending: watch::Receiver<bool>) -> bool {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut drain)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::user_defined1()),
+    ) else {
+        return false;
     };
     let by_api = async {
         if ending.wait_for(|ending| *ending).await.is_err() {
@@ -144,23 +167,23 @@ async fn asked_to_end(mut ending: watch::Receiver<bool>) {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = by_api => {}
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        _ = drain.recv() => true,
+        () = by_api => false,
     }
 }
 
 async fn serve(
-    path: PathBuf,
+    (path, pid_file): (PathBuf, Option<PathBuf>),
     service: Service,
     mut ending: watch::Receiver<bool>,
 ) -> Result<(), AgentError> {
-    let listener = bind(&path, &*service.cluster.tools.disk)
-        .map_err(|source| AgentError::Socket { path: path.clone(), source })?;
-    // Where systemd started us with Type=notify; elsewhere this does nothing.
-    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-        tracing::debug!("systemd was not notified: {error}");
-    }
+    let disk = service.cluster.tools.disk.clone();
+    let listener =
+        bind(&path, &*disk).map_err(|source| AgentError::Socket { path: path.clone(), source })?;
+    init::leave_pid_file(&*disk, pid_file.as_ref());
+    init::tell(sd_notify::NotifyState::Ready);
     let stop = async move {
         drop(ending.wait_for(|ending| *ending).await);
     };

@@ -8,6 +8,7 @@ mod etcdctl;
 mod generated;
 mod harness;
 mod http;
+mod init;
 mod inspect;
 mod kv;
 mod lifecycle;

@@ -12,6 +12,7 @@ use disk::Disk;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
+use super::init::Pulse;
 use crate::{
     control::{Control, state::ControlState},
     generate::{self, InitialState},
@@ -36,6 +37,8 @@ pub(crate) struct Tools {
     pub(crate) disk: Arc<dyn Disk>,
     /// The clock.
     pub(crate) clock: Arc<dyn Clock>,
+    /// By when the reconcile loop comes round.
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 /// The shared part. One owner task (`reconcile`) changes things; the others read.

@@ -92,6 +92,7 @@ impl Reconciler {
         }
         let mut changes = self.cluster.changes.subscribe();
         loop {
+            self.promise();
             changes.borrow_and_update();
             self.journal().await?;
             if let Ok(request) = self.requests.try_recv() {
@@ -121,6 +122,14 @@ impl Reconciler {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// A turn may take as long as its request; without one, as long as a start.
+    fn promise(&self) {
+        let within = self.active.as_ref().map_or(RESUMED_MAX, |active| {
+            active.deadline.saturating_duration_since(Instant::now()).max(RESUMED_MAX)
+        });
+        self.cluster.tools.pulse.promise(within);
     }
 
     /// Makes a request the goal, by committed entries.

@@ -41,6 +41,10 @@ pub(super) enum Command {
     /// Start stopped nodes
     Start(Start),
     /// Run the agent in the foreground
+    ///
+    /// SIGTERM and SIGINT end it and leave the nodes running; SIGUSR1 stops the nodes of this host
+    /// gracefully first. Where systemd started it, it says when it is ready, how its nodes are, and
+    /// that it is alive.
     Agent(Agent),
 }
 
@@ -214,6 +218,9 @@ pub(super) struct Agent {
     /// Write the log to this file, rotated by size, instead of standard error
     #[arg(long, value_name = "FILE")]
     pub(super) log_file: Option<PathBuf>,
+    /// Write the process id to this file once the agent is up
+    #[arg(long, value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) spec: SpecOption,
 }

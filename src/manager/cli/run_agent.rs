@@ -38,6 +38,7 @@ pub(super) async fn run(agent: &Agent, environment: &Environment) -> Result<Outc
         state_dir,
         disk: environment.disk.clone(),
         clock: environment.clock.clone(),
+        pid_file: agent.pid_file.as_deref().map(std::path::absolute).transpose()?,
     };
     agent::run(options).await.map_err(|error| {
         let code = match &error {
