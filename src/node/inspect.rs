@@ -17,13 +17,15 @@ use std::{
 };
 
 use disk::{Disk, DiskLock};
+use records::Marker;
 use wal::WalError;
 
 use self::{history::Reach, log::Found, store::Facts};
 pub use self::{
     report::{
-        Alarm, Configuration, HardState, INSPECT_SCHEMA, Integrity, Kind, Log, Member, Membership,
-        OtherFile, PendingChange, Position, Report, Segment, SnapFile, Snapshots, Store, Verdict,
+        Alarm, Configuration, HardState, INSPECT_SCHEMA, Integrity, Kind, Log, Managed, Member,
+        Membership, OtherFile, PendingChange, Position, Report, Segment, SnapFile, Snapshots,
+        Store, Verdict,
     },
     table::table,
 };
@@ -71,7 +73,27 @@ pub fn inspect(
         Kind::GoEtcd => store::look_bolt(&**disk, &layout.guard),
         _ => store::look_redb(&**disk, &layout.store),
     };
-    Ok(put_together(&layout, kind, found, (backend, facts)))
+    let mut report = put_together(&layout, kind, found, (backend, facts));
+    match Marker::read(&**disk, data_dir) {
+        Ok(marker) => report.managed = marker.map(managed),
+        Err(error) => {
+            // R13
+            let text = base::ErrorChain(&error).to_string();
+            report.findings.insert(0, format!("the marker of a managed dir is of no use: {text}"));
+            report.verdict = Verdict::Damaged;
+        }
+    }
+    Ok(report)
+}
+
+fn managed(marker: Marker) -> Managed {
+    Managed {
+        record: marker.record.display().to_string(),
+        claim: marker.claim.to_string(),
+        cluster_uuid: marker.identity.cluster.to_string(),
+        epoch: marker.identity.epoch.get(),
+        token: marker.identity.token,
+    }
 }
 
 /// Keeps members from starting meanwhile. A Go etcd locks the segments of its log, ours `member/lock` as well.
@@ -134,6 +156,7 @@ fn put_together(
         verdict: Verdict::Intact,
         member_id: examined.metadata.map(|by| base::MemberId::new(by.node_id).to_string()),
         cluster_id: examined.metadata.map(|by| base::ClusterId::new(by.cluster_id).to_string()),
+        managed: None,
         last: (examined.last_index > 0)
             .then_some(Position { term: examined.last_term, index: examined.last_index }),
         hard_state: log::hard_state(&examined),

@@ -23,6 +23,8 @@ pub struct Report {
     pub member_id: Option<String>,
     /// Of which cluster.
     pub cluster_id: Option<String>,
+    /// Of a dir that a manager owns: what its marker says.
+    pub managed: Option<Managed>,
     /// The last entry.
     pub last: Option<Position>,
     /// Term, vote and commit index as the log says.
@@ -77,6 +79,21 @@ pub enum Verdict {
     Torn,
     /// Something that was acknowledged may be missing.
     Damaged,
+}
+
+/// The marker of a dir that a manager owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Managed {
+    /// The record's folder.
+    pub record: String,
+    /// What ties dir and record together.
+    pub claim: String,
+    /// The cluster's UUID.
+    pub cluster_uuid: String,
+    /// Epoch of the lineage.
+    pub epoch: u64,
+    /// Token of the lineage.
+    pub token: String,
 }
 
 /// A log position.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{Integrity, Report};
+use super::report::{Integrity, Managed, Report};
 
 /// All of a report that a person wants to see, as lines of text.
 #[must_use]
@@ -15,6 +15,10 @@ pub fn table(report: &Report) -> String {
     line("verdict", &word(&report.verdict));
     line("member", report.member_id.as_deref().unwrap_or("-"));
     line("cluster", report.cluster_id.as_deref().unwrap_or("-"));
+    if let Some(managed) = &report.managed {
+        let Managed { cluster_uuid, epoch, record, .. } = managed;
+        line("managed", &format!("lineage {epoch} of {cluster_uuid}; record {record}"));
+    }
     let position = |at: Option<super::Position>| {
         at.map_or_else(|| "-".to_owned(), |at| format!("{} of term {}", at.index, at.term))
     };

@@ -29,6 +29,14 @@ async fn every_field_is_documented() {
     started.parts.backend.flush().unwrap();
     end(started);
     write(&disk, "/data/member/wal/x.wal.broken", b"x");
+    let identity = lineage::Identity {
+        cluster: uuid::Uuid::from_u128(5),
+        epoch: base::Epoch::new(3),
+        token: "t".to_owned(),
+        cluster_id: None,
+    };
+    let new = records::NewCharter { identity, node: "a".to_owned(), data_dir: PathBuf::from(DATA) };
+    drop(records::Record::create(Arc::new(disk.clone()), Path::new("/r"), &new).unwrap());
     let report = look(&disk);
     let filled = [
         report.configurations.is_empty(),
@@ -41,8 +49,9 @@ async fn every_field_is_documented() {
         report.membership.as_ref().is_none_or(|known| known.members.is_empty()),
         report.hard_state.is_none(),
         report.start.is_none(),
+        report.managed.as_ref().is_none_or(|managed| managed.epoch != 3),
     ];
-    assert_eq!(filled, [false; 10], "every list has an element: {report:?}");
+    assert_eq!(filled, [false; 11], "every list has an element: {report:?}");
     let page = include_str!("../../../../docs/inspect-json.md");
     let mut names = Vec::new();
     fields(&serde_json::to_value(report).unwrap(), &mut names);
@@ -69,4 +78,14 @@ fn every_word_is_documented() {
         let word = word.as_str().unwrap().to_owned();
         assert!(page.contains(&format!("`{word}`")), "docs/inspect-json.md lacks `{word}`");
     }
+}
+
+#[tokio::test]
+async fn a_marker_that_cannot_be_read_is_damage_r13() {
+    let (disk, started) = member_with_a_pending_change().await;
+    end(started);
+    write(&disk, "/data/member/managed", b"nonsense");
+    let report = look(&disk);
+    assert_eq!((report.verdict, report.managed), (Verdict::Damaged, None));
+    assert!(report.findings[0].contains("marker"), "{:?}", report.findings);
 }
