@@ -19,7 +19,12 @@ pub enum Verdict {
     /// Give the attempt up and start the members: they may have a quorum. An outage, not a disaster (R1).
     Restart,
     /// An agent accepted a choice under an earlier attempt, which may have been opened: go on with that one.
-    Adopt(Choice),
+    Adopt {
+        /// That one.
+        choice: Choice,
+        /// What may be lost, if it is opened only now. The old lineage may have gone on after it was accepted.
+        loss: Loss,
+    },
     /// A new lineage may begin with this log.
     Choose {
         /// Whose.
@@ -61,7 +66,16 @@ pub fn decide(evidence: &Evidence) -> Verdict {
         let missing: Vec<Missing> =
             missing.into_iter().filter(|one| *one != Missing::NoLog).collect();
         return if missing.is_empty() {
-            Verdict::Adopt(accepted.choice.clone())
+            let choice = accepted.choice.clone();
+            let loss = match evidence.class(choice.seed) {
+                Class::Live(log) if choice.is_image(&log) => bound(&candidates, evidence, &log),
+                Class::Live(_)
+                | Class::Lost(_)
+                | Class::Fenced
+                | Class::Amnesiac
+                | Class::Unknown(_) => Loss::Unknown,
+            };
+            Verdict::Adopt { choice, loss }
         } else {
             Verdict::Wait { missing }
         };

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!            promise(e)            accept(e, choice)
-//!   Free ───────────────> Promised ────────────────> Accepted
-//!    ^                       │  ^                     │   │ promise(e' > e): keeps what was accepted
-//!    ├────── abort(e) ───────┘  └─────────────────────┼───┘
-//!    └────── abort(e) / open(choice) ─────────────────┘
+//!   Free ───────────────> Promised ────────────────> Accepted ──┐ promise(e' > e): keeps what was accepted
+//!    ^                       │                        │   ^─────┘
+//!    ├────── abort(e) ───────┘                        │
+//!    └────── abort(e) if chosen under e, open(choice) ┘
 //! ```
 //!
 //! The record stands at a fixed path of the host outside the data dir, is fsynced before the promise is told, and is read
@@ -15,7 +15,7 @@ use base::{Epoch, MemberId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Identity;
+use crate::{EntryId, Identity, LogPosition};
 
 /// One try at a recovery. Epochs are numbers that two control groups could both take; with its author an attempt is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,6 +71,8 @@ pub struct Choice {
     pub lineage: Identity,
     /// The voter whose log is the image.
     pub seed: MemberId,
+    /// Where that log ended when it was chosen. What is built must end there: the disk may have been lost or put back since.
+    pub image_end: EntryId,
 }
 
 /// FENCE: the order to stop a lineage and promise an attempt.
@@ -125,6 +127,14 @@ pub enum Refusal {
         /// Of the choice accepted before.
         found: Epoch,
     },
+}
+
+impl Choice {
+    /// Whether this log, read again with the lock held, is still the image that was chosen.
+    #[must_use]
+    pub fn is_image(&self, log: &LogPosition) -> bool {
+        log.last == self.image_end
+    }
 }
 
 impl Fence {
@@ -194,14 +204,19 @@ impl Fence {
         Ok(Self { hold: Hold::Accepted(accepted), ..self.clone() })
     }
 
-    /// The record once an attempt is given up for good (a committed ABORT): its lineage may run again, unless something was
-    /// accepted under another attempt. The epoch stays spent.
+    /// The record once an attempt is given up for good (a committed ABORT): its lineage may run again. The epoch stays spent.
+    ///
+    /// What was accepted is let go only if it was chosen under this very attempt. A choice that the attempt had adopted may
+    /// have been opened by the one that made it (docs/decisions/0008-holes-the-model-found.md).
     #[must_use]
     pub fn abort(&self, attempt: Attempt) -> Self {
         let ends = match &self.hold {
             Hold::Free => false,
             Hold::Promised => self.promised == attempt,
-            Hold::Accepted(accepted) => self.promised == attempt && accepted.attempt == attempt,
+            Hold::Accepted(accepted) => {
+                let chosen_here = accepted.choice.lineage.epoch == attempt.epoch;
+                self.promised == attempt && accepted.attempt == attempt && chosen_here
+            }
         };
         let hold = if ends { Hold::Free } else { self.hold.clone() };
         Self { hold, ..self.clone() }

@@ -24,10 +24,11 @@ pub enum Loss {
     Unknown,
 }
 
-/// The bound for a choice of this seed.
+/// The bound for a choice of this seed, whatever the reason for choosing it.
 ///
-/// An acknowledged entry lies on a quorum. If every quorum holds a log that is proved whole, the seed has the entry. Else
-/// some quorum consists of voters without such a log, and the entry's index is below the reservation of each of them.
+/// An acknowledged entry lies on a quorum. If every quorum holds a log that is proved whole and is not ahead of the seed's,
+/// the seed has the entry. Else some quorum consists of voters without such a log, and the entry's index is at most the
+/// reservation of each of them, and the end of a whole log that is ahead.
 #[must_use]
 pub fn bound(candidates: &Candidates, evidence: &Evidence, seed: &LogPosition) -> Loss {
     let bounds = candidates.iter().map(|candidate| bound_in(candidate, evidence, seed));
@@ -35,16 +36,11 @@ pub fn bound(candidates: &Candidates, evidence: &Evidence, seed: &LogPosition) -
 }
 
 fn bound_in(candidate: &Configuration, evidence: &Evidence, seed: &LogPosition) -> Loss {
-    let doubtful: Vec<MemberId> =
-        candidate.voters.iter().copied().filter(|voter| !is_whole(evidence, *voter)).collect();
-    if doubtful.len() < candidate.quorum() {
+    let reaches = candidate.voters.iter().map(|voter| reach(evidence, *voter, seed));
+    let mut reserved: Vec<Reservation> = reaches.flatten().collect();
+    if reserved.len() < candidate.quorum() {
         return Loss::None;
     }
-    let reserved = doubtful.iter().map(|voter| evidence.reservation_of(*voter));
-    // Unknown is above all.
-    let mut reserved: Vec<Reservation> = reserved
-        .map(|known| known.unwrap_or(Reservation { term: FAR_TERM, index: FAR_INDEX }))
-        .collect();
     let term = reserved.iter().map(|reserved| reserved.term).max().unwrap_or(FAR_TERM);
     // An entry on a quorum is on `quorum` of them: so it is no higher than the quorum-th highest reservation.
     reserved.sort_by_key(|reserved| std::cmp::Reverse(reserved.index));
@@ -66,18 +62,30 @@ fn bound_in(candidate: &Configuration, evidence: &Evidence, seed: &LogPosition) 
 const FAR_TERM: Term = Term::new(u64::MAX);
 const FAR_INDEX: Index = Index::new(u64::MAX);
 
-/// Whether a log surely holds all that its owner acknowledged: the agent saw the node end and reads what it left, or the log
+/// How far a voter may have acknowledged what the seed does not have; none if its log is whole and not ahead of the seed's.
+fn reach(evidence: &Evidence, voter: MemberId, seed: &LogPosition) -> Option<Reservation> {
+    match whole_log(evidence, voter) {
+        Some(log) if log.last <= seed.last => None,
+        Some(log) => Some(Reservation { term: log.term, index: log.last.index }),
+        // Unknown is above all.
+        None => {
+            let far = Reservation { term: FAR_TERM, index: FAR_INDEX };
+            Some(evidence.reservation_of(voter).unwrap_or(far))
+        }
+    }
+}
+
+/// A log that surely holds all that its owner acknowledged: the agent saw the node end and reads what it left, or the log
 /// reaches up to the reservation. To pass the marks is not enough: they lag, and a disk put back to a moment after the last
-/// mark passes.
-fn is_whole(evidence: &Evidence, voter: MemberId) -> bool {
-    let Class::Live(log) = evidence.class(voter) else { return false };
-    let Some(word) = evidence.witnesses().find(|(member, _)| *member == voter) else {
-        return false;
-    };
+/// mark passes (docs/decisions/0008-holes-the-model-found.md).
+fn whole_log(evidence: &Evidence, voter: MemberId) -> Option<LogPosition> {
+    let Class::Live(log) = evidence.class(voter) else { return None };
+    let (_, word) = evidence.witnesses().find(|(member, _)| *member == voter)?;
     let reaches = evidence
         .reservation_of(voter)
         .is_some_and(|reserved| log.last.index >= reserved.index && log.last.term == reserved.term);
-    word.1.record == RecordState::Intact && (word.1.saw_the_end || reaches)
+    let is_whole = word.record == RecordState::Intact && (word.saw_the_end || reaches);
+    is_whole.then_some(log)
 }
 
 impl fmt::Display for Loss {

@@ -130,11 +130,11 @@ fn a_log_nobody_saw_end_is_not_called_whole() {
 #[test]
 fn what_an_agent_accepted_is_adopted() {
     let three = [configuration(1, &[1, 2, 3])];
-    let choice = Choice { lineage: identity(5), seed: member(3) };
+    let choice = Choice { lineage: identity(5), seed: member(3), image_end: log(1, 9).last };
     let mut first = lost(&three);
     first.fence = first.fence.accept(ATTEMPT, &choice).unwrap();
     let seen = evidence([(1, first), (2, live(log(1, 10), &three))]);
-    assert_eq!(decide(&seen), Verdict::Adopt(choice));
+    assert_eq!(decide(&seen), Verdict::Adopt { choice, loss: Loss::Unknown });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use base::Epoch;
 use uuid::Uuid;
 
-use super::{ATTEMPT, CLUSTER, identity, member, order};
+use super::{ATTEMPT, CLUSTER, identity, log, member, order};
 use crate::{Attempt, Choice, Fence, Hold, Refusal};
 
 fn fresh() -> Fence {
@@ -15,7 +15,7 @@ fn attempt(epoch: u64) -> Attempt {
 }
 
 fn choice(epoch: u64) -> Choice {
-    Choice { lineage: identity(epoch), seed: member(1) }
+    Choice { lineage: identity(epoch), seed: member(1), image_end: log(1, 9).last }
 }
 
 #[test]
@@ -25,6 +25,8 @@ fn a_promise_stops_the_lineage_until_it_is_aborted_or_opened() {
     let promised = fence.promise(&order(attempt(2))).unwrap();
     assert!(matches!(promised.permits(&identity(1)), Err(Refusal::Fenced { .. })));
     assert_eq!(promised.abort(attempt(2)).permits(&identity(1)), Ok(()));
+    let accepted = promised.accept(attempt(2), &choice(2)).unwrap();
+    assert_eq!(accepted.abort(attempt(2)).permits(&identity(1)), Ok(()), "its own choice ends");
     let opened = promised.accept(attempt(2), &choice(2)).unwrap().open(&choice(2));
     assert!(matches!(opened.permits(&identity(1)), Err(Refusal::OtherLineage { .. })), "R3");
     assert_eq!(opened.permits(&identity(2)), Ok(()));
@@ -61,7 +63,15 @@ fn what_was_accepted_is_kept_and_told() {
     assert_eq!(later.abort(attempt(3)), later, "attempt 2 may have been opened");
     assert!(matches!(later.hold, Hold::Accepted(_)));
     let adopted = later.accept(attempt(3), &choice(2)).unwrap();
-    assert_eq!(adopted.abort(attempt(3)).hold, Hold::Free);
+    assert_eq!(adopted.abort(attempt(3)), adopted, "the first attempt may have opened it");
+    assert_eq!(adopted.open(&choice(2)).hold, Hold::Free);
+}
+
+#[test]
+fn a_log_that_changed_since_is_not_the_image() {
+    assert!(choice(2).is_image(&log(1, 9)));
+    assert!(!choice(2).is_image(&log(1, 8)));
+    assert!(!choice(2).is_image(&log(2, 9)));
 }
 
 #[test]
