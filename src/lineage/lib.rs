@@ -1,7 +1,8 @@
 //! What may run, and when a new lineage may take an old one's place. Pure: facts in, decisions out; no IO, no clock.
 //!
 //! A cluster has a UUID for life. Its data lives in a *lineage*: one raft history, with a token and an epoch of its own. A
-//! recovery fences the old lineage and opens a new one of a higher epoch.
+//! recovery fences the old lineage and opens a new one of a higher epoch. `model/` explores what can happen meanwhile
+//! (docs/decisions/0007-recovery-is-checked-by-a-model.md).
 
 mod barrier;
 mod candidates;
@@ -14,6 +15,7 @@ mod loss;
 mod mark;
 mod missing;
 mod seed;
+pub mod start;
 #[cfg(test)]
 mod tests;
 
