@@ -70,7 +70,7 @@ fn a_node_killed_with_its_shim_comes_back_once() -> Result<()> {
     apply(&managed)?;
     let node = pid_of(&managed.status()?["members"][0])?;
     let shim = parent_of(node)?;
-    // The shim first: it shall not see the end.
+    // The shim is frozen first: it shall not see the end.
     kill(shim, Signal::SIGSTOP)?;
     kill(node, Signal::SIGKILL)?;
     kill(shim, Signal::SIGKILL)?;
@@ -78,6 +78,23 @@ fn a_node_killed_with_its_shim_comes_back_once() -> Result<()> {
     assert_eq!(back["restarts"], 1, "{back}");
     assert_eq!(back["last_exit"]["cause"], "unknown", "nobody saw it: {back}");
     assert_eq!(running_on(&managed, "n1")?, [pid_of(&back)?]);
+    Ok(())
+}
+
+/// The agent may see the shim's end while the node is still dying: it must not wait for it for ever.
+#[test]
+fn a_node_killed_just_after_its_shim_comes_back_each_time() -> Result<()> {
+    // Pauses that do not grow into a crash loop's.
+    let managed = Managed::new(1, "[supervise]\nbackoff-min = \"50ms\"\nbackoff-max = \"50ms\"\n")?;
+    apply(&managed)?;
+    let mut member = managed.status()?["members"][0].clone();
+    for _ in 0..6 {
+        let node = pid_of(&member)?;
+        kill(parent_of(node)?, Signal::SIGKILL)?;
+        kill(node, Signal::SIGKILL)?;
+        member = healthy_when(&managed, 0, |now| pid_of(now).is_ok_and(|pid| pid != node))?;
+        assert_eq!(running_on(&managed, "n1")?, [pid_of(&member)?]);
+    }
     Ok(())
 }
 

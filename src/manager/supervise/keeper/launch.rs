@@ -75,7 +75,17 @@ impl Task {
         };
         match taken {
             Ok(run) => self.watch(run),
-            Err(reason) => self.set_phase(Phase::Unknown { reason }),
+            Err(reason) if Self::is_alive(&orphan.process) => {
+                self.set_phase(Phase::Unknown { reason });
+            }
+            // It was killed with its shim, and was still dying when that was noticed.
+            Err(_) => {
+                self.reap();
+                match self.dir.exit(&*self.workshop.disk) {
+                    Record::Known(exit) if exit.run == orphan.run => self.on_node_end(&exit),
+                    _ => self.on_node_end(&self.unseen_end(orphan.run)),
+                }
+            }
         }
     }
 
