@@ -1,7 +1,9 @@
 //! SIGKILL at random moments under writers: no acknowledged write is lost, revisions never go back, and all
-//! members agree afterwards. (What SIGKILL cannot show, a missing fsync, is shown on simulated disks in the crates.)
+//! members agree afterwards. What SIGKILL cannot show, a missing sync, is shown by power cuts (`power`, `steps`).
 
 mod managed;
+mod power;
+mod steps;
 pub(crate) mod writers;
 
 use std::time::Duration;

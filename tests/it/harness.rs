@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod ctl;
 pub(crate) mod grow;
 pub(crate) mod http;
+pub(crate) mod lossy;
 pub(crate) mod manager;
 pub(crate) mod oracle;
 pub(crate) mod ports;

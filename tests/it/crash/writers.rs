@@ -15,6 +15,9 @@ use tokio::task::JoinHandle;
 
 use crate::harness::{api::Api, wait};
 
+/// Between two writes of one client: the members restart beside them on few cores.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Key -> (value, revision) of acknowledged writes.
 pub(crate) type Acknowledged = BTreeMap<String, (String, i64)>;
 
@@ -35,6 +38,31 @@ struct Shared {
     acknowledged: Mutex<Acknowledged>,
 }
 
+/// See [`Writers::progress`].
+#[derive(Debug)]
+pub(crate) struct Progress(Arc<Shared>);
+
+impl Progress {
+    /// Waits until `more` further writes were acknowledged.
+    pub(crate) async fn acknowledged_more(&self, more: u64) -> Result<()> {
+        let wanted = self.0.count.load(Ordering::Relaxed) + more;
+        wait::until(Duration::from_secs(60), "writes are acknowledged", || async {
+            let now = self.0.count.load(Ordering::Relaxed);
+            if now >= wanted || self.0.stop.load(Ordering::Relaxed) {
+                Ok(())
+            } else {
+                Err(format!("{now} of {wanted}"))
+            }
+        })
+        .await
+    }
+
+    /// Whether the writers were told to end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.stop.load(Ordering::Relaxed)
+    }
+}
+
 impl Writers {
     /// Starts `count` writers over all members.
     pub(crate) fn start(urls: &[String], count: usize) -> Result<Self> {
@@ -52,12 +80,12 @@ impl Writers {
 
     /// Waits until `more` further writes were acknowledged.
     pub(crate) async fn acknowledged_more(&self, more: u64) -> Result<()> {
-        let wanted = self.shared.count.load(Ordering::Relaxed) + more;
-        wait::until(Duration::from_secs(60), "writes are acknowledged", || async {
-            let now = self.shared.count.load(Ordering::Relaxed);
-            if now >= wanted { Ok(()) } else { Err(format!("{now} of {wanted}")) }
-        })
-        .await
+        self.progress().acknowledged_more(more).await
+    }
+
+    /// The pace of the writers, for others.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress(Arc::clone(&self.shared))
     }
 
     /// Every member's linearizable view is at or past what was acknowledged, and some acknowledged keys are there.
@@ -115,6 +143,7 @@ async fn write(writer: usize, mut apis: Vec<Api>, shared: Arc<Shared>) -> Result
                 shared.acknowledged.lock().insert(key, (value, revision));
                 shared.revision.fetch_max(revision, Ordering::Relaxed);
                 shared.count.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(PAUSE).await;
             }
             // Refused, or lost with its answer: it may or may not be there. Nothing is claimed.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,

@@ -72,6 +72,11 @@ impl Process {
         waited.with_context(|| self.log_tail())
     }
 
+    /// Whether it runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// SIGKILL and reap.
     pub(crate) fn kill(&mut self) {
         drop(self.child.kill());

@@ -1,11 +1,13 @@
 //! A cluster of bare nodes (no manager): ours, a real etcd's, or mixed.
 
 use std::{
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use lossy::Loss;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use wire::etcdserverpb::StatusRequest;
@@ -13,6 +15,7 @@ use wire::etcdserverpb::StatusRequest;
 use super::{
     api::Api,
     child::Process,
+    lossy::LossyDisk,
     oracle::{self, Kind},
     ports::Port,
     wait,
@@ -32,6 +35,8 @@ pub(crate) struct Node {
     peer: Port,
     root: PathBuf,
     arguments: Vec<String>,
+    /// A disk of its own that loses what is not synced, if it has one.
+    disk: Option<LossyDisk>,
     /// The running process, if any.
     pub(crate) process: Option<Process>,
 }
@@ -75,10 +80,61 @@ impl Node {
     /// # Errors
     /// If it cannot be started.
     pub(crate) fn start(&mut self) -> Result<()> {
+        let environment = self.disk.as_ref().map_or_else(|| Ok(Vec::new()), LossyDisk::environment);
+        self.start_in(&environment?)
+    }
+
+    fn start_in(&mut self, environment: &[(String, String)]) -> Result<()> {
         let log = self.root.join(format!("{}.log", self.name));
-        self.process =
-            Some(Process::start(&oracle::server(self.kind)?, &self.arguments, &[], &log)?);
+        let program = oracle::server(self.kind)?;
+        self.process = Some(Process::start(&program, &self.arguments, environment, &log)?);
         Ok(())
+    }
+
+    /// Starts a process that is killed before its n-th change or sync of its lossy disk.
+    ///
+    /// # Errors
+    /// If it has no such disk, or cannot be started.
+    pub(crate) fn start_to_die_at(&mut self, nth: u64) -> Result<()> {
+        let mut environment = self.disk.as_ref().context("a lossy disk")?.environment()?;
+        environment.push((lossy::KILL_AT.to_owned(), nth.to_string()));
+        self.start_in(&environment)
+    }
+
+    /// Whether its process runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::is_alive)
+    }
+
+    /// Waits until it was killed.
+    ///
+    /// # Errors
+    /// If it runs on for [`READY`], or ends in another way.
+    pub(crate) fn await_death(&mut self) -> Result<()> {
+        let process = self.process.as_mut().context("it was started")?;
+        let ended = process.wait(READY)?;
+        ensure!(ended.signal() == Some(Signal::SIGKILL as i32), "{ended}, {}", process.log_tail());
+        Ok(())
+    }
+
+    /// Gives it a disk that can lose what was not synced, before its first start.
+    ///
+    /// # Errors
+    /// If the folders for that cannot be made.
+    pub(crate) fn make_disk_lossy(&mut self) -> Result<()> {
+        let disk = LossyDisk::new(&self.root.join(format!("{}.disk", self.name)))?;
+        self.set_flag("--data-dir", &disk.root().join("data").display().to_string());
+        self.disk = Some(disk);
+        Ok(())
+    }
+
+    /// SIGKILL, and the power is gone; what is lost, the seed decides.
+    ///
+    /// # Errors
+    /// If its disk is none that loses.
+    pub(crate) fn cut_power(&mut self, seed: u64) -> Result<Loss> {
+        self.kill();
+        self.disk.as_ref().context("a lossy disk")?.cut(seed)
     }
 
     /// SIGKILL and reap.
@@ -159,7 +215,7 @@ impl Cluster {
             "--initial-cluster-token=it".to_owned(),
         ];
         arguments.extend(self.extra.iter().cloned());
-        Node { name, kind, client, peer, root, arguments, process: None }
+        Node { name, kind, client, peer, root, arguments, disk: None, process: None }
     }
 
     /// `count` nodes of one kind, all answering.
