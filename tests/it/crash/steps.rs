@@ -25,7 +25,7 @@ const STARTS: usize = 12;
 const FIRST_STEPS: u64 = 60;
 const LATER_STEPS: u64 = 20;
 /// Lives under writes, and how many steps they have; a segment takes some three hundred.
-const LIVES: usize = 12;
+const LIVES: usize = 6;
 const LIFE_STEPS: u64 = 700;
 
 /// A lonely member, killed at any step of its first start, or of a later one.
