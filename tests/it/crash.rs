@@ -1,6 +1,7 @@
 //! SIGKILL at random moments under writers: no acknowledged write is lost, revisions never go back, and all
-//! members agree afterwards. What SIGKILL cannot show, a missing sync, is shown by power cuts (`power`, `steps`).
+//! members agree afterwards. What SIGKILL cannot show, a missing sync, is shown by power cuts (`power`, `steps`, `machine`).
 
+mod machine;
 mod managed;
 mod power;
 mod steps;

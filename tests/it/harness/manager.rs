@@ -18,6 +18,8 @@ pub(crate) struct Managed {
     root: TempDir,
     /// Client and peer port of each node.
     pub(crate) ports: Vec<(Port, Port)>,
+    /// Further variables of each command, and so of the agent and the shims.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Managed {
@@ -29,7 +31,7 @@ impl Managed {
         let root = tempfile::Builder::new().prefix("em-").tempdir()?;
         let ports =
             (0..count).map(|_| Ok((Port::take()?, Port::take()?))).collect::<Result<_>>()?;
-        let managed = Self { root, ports };
+        let managed = Self { root, ports, environment: Vec::new() };
         managed.write_spec(extra)?;
         Ok(managed)
     }
@@ -81,10 +83,23 @@ impl Managed {
     ///
     /// # Errors
     /// If it cannot be started; a failed command is an answer.
-    #[expect(clippy::disallowed_methods, reason = "the tests run the program under test")]
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<Said> {
+        self.run_in(arguments, &[])
+    }
+
+    /// The same with further variables in its environment.
+    ///
+    /// # Errors
+    /// As [`Managed::run`].
+    #[expect(clippy::disallowed_methods, reason = "the tests run the program under test")]
+    pub(crate) fn run_in(
+        &self,
+        arguments: &[&str],
+        environment: &[(String, String)],
+    ) -> Result<Said> {
         let output = Command::new(oracle::manager())
             .args(arguments)
+            .envs(self.environment.iter().chain(environment).cloned())
             .current_dir(self.root.path())
             .output()
             .context("run etcd-manager")?;
