@@ -114,8 +114,14 @@ async fn a_dead_url_gives_way_to_the_next() {
 async fn an_updated_url_is_dialled() {
     let (a, b) = (Node::start(0xa).await, Node::start(0xb).await);
     b.transport.add_peer(a.id, &["http://127.0.0.1:1".to_owned()]);
+    // Nobody has dialled b, so what it sends goes by posts to the URL it knows.
+    until("the old URL fails", || {
+        b.transport.send(vec![message(MessageType::MsgHeartbeat, b.id, a.id)]);
+        b.counters(a.id).sent_failures.get() > 0
+    })
+    .await;
     a.meet(&b);
-    until("the old URL fails", || b.counters(a.id).sent_failures.get() == 0).await;
+    assert!(!a.has_both_streams_of(b.id), "b knows no URL of a that answers");
     b.transport.update_peer(a.id, std::slice::from_ref(&a.url));
     until("b dials the new URL", || a.has_both_streams_of(b.id)).await;
     a.stop().await;
