@@ -2,16 +2,30 @@
 //! socket, and reconciles. Ending it never ends a node (R10, R14).
 
 pub(crate) mod cluster;
+mod follow;
+mod founding;
+mod gateway;
+mod govern;
 pub(crate) mod init;
+mod journal;
+pub(crate) mod link;
+mod listen;
 pub mod local;
+mod mailbox;
+mod many;
+mod orders;
+mod peer_service;
+mod peers;
 pub(crate) mod planner;
 pub(crate) mod reconcile;
 mod service;
 mod spec_watch;
+pub(crate) mod tail;
 pub(crate) mod voice;
 
 use std::{
     io,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,15 +37,21 @@ use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
+    task::JoinSet,
 };
 use tokio_stream::wrappers::UnixListenerStream;
 use wire::agentpb::agent_server::AgentServer;
 
 use crate::{
     control::{Control, ControlError},
+    spec::agent_file::AgentFile,
     supervise::folders::make_private,
 };
 use cluster::{Cluster, Tools};
+use gateway::Gateway;
+use mailbox::Mailbox;
+use many::Many;
+use peers::Peers;
 use reconcile::{REQUESTS_MAX, Reconciler};
 use service::Service;
 
@@ -54,6 +74,8 @@ pub struct AgentOptions {
     pub clock: Arc<dyn Clock>,
     /// Where to write a pid file once it is up.
     pub pid_file: Option<PathBuf>,
+    /// What `agent.toml` says; none for the embedded agent of a single machine.
+    pub file: Option<AgentFile>,
 }
 
 /// Why an agent ends with a failure.
@@ -74,6 +96,15 @@ pub enum AgentError {
     /// The control state is unreadable or cannot be written: nothing is done (R13).
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The address for other agents cannot be served.
+    #[error("cannot serve {address}")]
+    Address {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The socket cannot be served.
     #[error("cannot serve {}", path.display())]
     Socket {
@@ -100,10 +131,8 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
         }
         Err(source) => return Err(in_state_dir(source)),
     };
-    let control =
-        Control::open(options.disk.clone(), options.clock.clone(), &state_dir.join("control"))
-            .await?;
     tracing::info!("agent {} on {}", env!("CARGO_PKG_VERSION"), state_dir.display());
+    let (control, many) = open_control(&options, &state_dir).await?;
     let socket = state_dir.join(SOCKET);
     let tools = Tools {
         manager: options.manager,
@@ -115,31 +144,41 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let (events_in, events) = mpsc::channel(EVENTS_MAX);
     let (wishes_in, wishes) = mpsc::channel(REQUESTS_MAX);
     let (shutdown, ending) = watch::channel(false);
-    let cluster = Cluster::new(tools, control, events_in);
-    let watching = tokio::spawn(spec_watch::run(cluster.clone(), wishes_in.clone()));
-    let mut reconciling = tokio::spawn(Reconciler::new(cluster.clone(), wishes, events).run());
-    let service = Service { cluster: cluster.clone(), wishes: wishes_in, shutdown };
-    let pid_file = options.pid_file;
-    let mut serving = tokio::spawn(serve((socket, pid_file), service, ending.clone()));
+    let cluster = Cluster::new(tools, control, many, events_in);
+    let gateway = Gateway { cluster: cluster.clone(), wishes: wishes_in };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(never_over(spec_watch::run(gateway.clone())));
+    tasks.spawn(never_over(orders::run(cluster.clone())));
+    let in_control = |error: ControlError| {
+        tracing::error!("{}; this agent ends, the nodes run on", ErrorChain(&error));
+        AgentError::from(error)
+    };
+    let journal = journal::run(cluster.clone(), events);
+    tasks.spawn(async move { journal.await.map_err(in_control) });
+    let reconciler = Reconciler::new(cluster.clone(), wishes);
+    tasks.spawn(async move { reconciler.run().await.map_err(in_control) });
+    let service = Service { gateway, shutdown };
+    if let Some(many) = cluster.many.clone() {
+        tasks.spawn(never_over(many.clone().follow_addresses(cluster.control.clone())));
+        tasks.spawn(never_over(govern::run(cluster.clone(), many.clone())));
+        let served = listen::serve_others(service.clone(), cluster.clone(), many, ending.clone());
+        tasks.spawn(served);
+    }
+    let broken = cluster.control.clone();
+    tasks.spawn(async move { Err(in_control(ControlError::Broken(broken.broken().await))) });
+    let mut serving = tokio::spawn(serve((socket, options.pid_file), service, ending.clone()));
     let reporting = tokio::spawn(init::report(cluster.clone()));
     let mut is_drained = false;
     let ended = tokio::select! {
+        Some(done) = tasks.join_next() => done.unwrap_or(Ok(())),
         served = &mut serving => served.unwrap_or(Ok(())),
-        done = &mut reconciling => match done {
-            Ok(Err(error)) => {
-                tracing::error!("{}; this agent ends, the nodes run on", ErrorChain(&error));
-                Err(error.into())
-            }
-            _ => Ok(()),
-        },
         drains = asked_to_end(ending) => {
             is_drained = drains;
             Ok(())
         }
     };
     init::tell(sd_notify::NotifyState::Stopping);
-    watching.abort();
-    reconciling.abort();
+    tasks.abort_all();
     if is_drained {
         init::drain(cluster).await;
     } else {
@@ -148,6 +187,32 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     reporting.abort();
     serving.abort();
     ended
+}
+
+async fn never_over(task: impl Future<Output = ()>) -> Result<(), AgentError> {
+    task.await;
+    // Its reason to end is another's, who tells it.
+    std::future::pending().await
+}
+
+/// The control group: of one, or a seat in one of many.
+async fn open_control(
+    options: &AgentOptions,
+    state_dir: &Path,
+) -> Result<(Control, Option<Arc<Many>>), AgentError> {
+    let dir = state_dir.join("control");
+    let (disk, clock) = (options.disk.clone(), options.clock.clone());
+    let Some(file) = options.file.clone() else {
+        return Ok((Control::open(disk, clock, &dir).await?, None));
+    };
+    let peers = Arc::<Peers>::default();
+    let mailbox = Arc::new(Mailbox::new(peers.clone()));
+    let (control, seat) = Control::open_seat(disk, clock, &dir, |seat| {
+        mailbox.learn(seat.contacts().iter().cloned());
+        mailbox.clone()
+    })?;
+    mailbox.attach(control.clone());
+    Ok((control, Some(Arc::new(Many::new(file, peers, mailbox, seat)))))
 }
 
 /// Returns whether this host's nodes are to be stopped as well (SIGUSR1).
@@ -179,7 +244,7 @@ async fn serve(
     service: Service,
     mut ending: watch::Receiver<bool>,
 ) -> Result<(), AgentError> {
-    let disk = service.cluster.tools.disk.clone();
+    let disk = service.gateway.cluster.tools.disk.clone();
     let listener =
         bind(&path, &*disk).map_err(|source| AgentError::Socket { path: path.clone(), source })?;
     init::leave_pid_file(&*disk, pid_file.as_ref());

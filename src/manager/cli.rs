@@ -94,11 +94,13 @@ async fn dispatch(
 ) -> Result<Outcome, Failure> {
     match command {
         Command::Apply(apply) if apply.dry_run => {
-            requests::plan(&apply.spec_file(), apply.output, environment, screen).await
+            let place = (&*apply.spec_file(), &apply.reach);
+            requests::plan(place, apply.output, environment, screen).await
         }
         Command::Apply(apply) => requests::apply(&apply, environment, screen).await,
         Command::Plan(plan) => {
-            requests::plan(&plan.spec_file(), plan.output, environment, screen).await
+            let place = (&*plan.spec_file(), &plan.reach);
+            requests::plan(place, plan.output, environment, screen).await
         }
         Command::Check(check) => requests::check(&check.spec_file(), screen),
         Command::Status(status) => requests::status(&status, screen).await,

@@ -8,9 +8,11 @@
 mod applier;
 pub mod entry;
 mod error;
+mod fold;
 mod group;
+pub mod seat;
 pub mod state;
 mod storage;
 
 pub use error::ControlError;
-pub use group::Control;
+pub use group::{Control, Leadership, Post};

@@ -1,9 +1,11 @@
-//! Carries out one action. A flat match: what to do was decided by the plan.
+//! Carries out one action: by committed orders to the agents of the nodes' hosts, who perform them.
+//! A flat match: what to do was decided by the plan.
 
 mod membership;
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
+use base::MemberId;
 use client::ClientOptions;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -13,18 +15,29 @@ use crate::{
         cluster::{Cluster, Node},
         voice::Voice,
     },
-    control::entry::Entry,
+    control::{
+        entry::{Entry, Task},
+        state::ControlState,
+    },
     generate::Lineage,
-    observe,
-    plan::{Action, Fact, Health},
+    observe::{
+        self,
+        sights::{self, HostSight},
+    },
+    plan::{Action, Fact, Health, Observation},
+    report::MemberReport,
     spec::ClusterSpec,
-    supervise::state::Phase,
+    supervise::record::ShimOrder,
 };
 
 /// Longest wait for a leader to hand over.
 const MOVE_LEADER_MAX: Duration = Duration::from_secs(5);
 /// How often it is asked whether to go on waiting, though nothing has changed.
 const WAIT_PAUSE: Duration = Duration::from_millis(250);
+/// Longest wait for a start to be on record, besides the margin.
+const START_MAX: Duration = Duration::from_secs(30);
+/// What an order may take besides what it does: commits, an election, an agent that comes back.
+const ORDER_MARGIN: Duration = Duration::from_secs(20);
 const MOVE_LEADER_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a step works with.
@@ -56,16 +69,12 @@ pub(crate) async fn execute(step: &Step<'_>, action: &Action) -> Result<String, 
         }
         Action::MoveLeader { from, to } => step.move_leader(from, to).await,
         Action::RestartNode { node, .. } => {
-            step.node(node)?.keeper.stop().await?;
+            step.order(node, Task::Stop { for_good: false }).await?;
             step.start(node).await?;
             step.await_healthy(std::slice::from_ref(node), &|| step.should_leave()).await
         }
-        Action::StopNode { node } => {
-            // R10: the process only. Neither membership nor data.
-            step.commit(Entry::Wanted { node: node.clone(), run: false }).await?;
-            step.node(node)?.keeper.stop().await?;
-            Ok("stopped".to_owned())
-        }
+        // R10: the process only. Neither membership nor data.
+        Action::StopNode { node } => step.order(node, Task::Stop { for_good: true }).await,
         Action::AddLearner { node, peer_urls } => step.add_learner(node, peer_urls).await,
         Action::Promote { node } => step.promote(node).await,
         Action::RemoveMember { node, member } => step.remove_member(node, member).await,
@@ -76,14 +85,141 @@ pub(crate) async fn execute(step: &Step<'_>, action: &Action) -> Result<String, 
     }
 }
 
+/// Carries out an order for a node of this host; returns what came of it in a few words.
+///
+/// # Errors
+/// Why it has not had its effect.
+pub(crate) async fn perform(
+    cluster: &Arc<Cluster>,
+    name: &str,
+    task: &Task,
+) -> Result<String, String> {
+    let spec = cluster.spec()?;
+    cluster.keep_nodes(spec.as_deref()).await;
+    if let Task::Archive { data_dir, wal_dir, label } = task {
+        if let Some(kept) = cluster.node(name) {
+            kept.keeper.stop().await?;
+        }
+        return put_away_all(
+            cluster,
+            [(data_dir, label.clone()), (wal_dir, format!("{label}-wal"))],
+        );
+    }
+    let kept = cluster.node(name).ok_or_else(|| format!("there is no node {name} here"))?;
+    match task {
+        Task::Start { epoch, .. } => {
+            let spec = spec.ok_or("no spec was applied")?;
+            let order = start_order(cluster, &spec, name, *epoch)?;
+            kept.keeper.start(order).await?;
+            let pid = kept.state.borrow().phase.running().map(|run| run.process.pid);
+            Ok(pid.map_or_else(|| "it ended at once".to_owned(), |pid| format!("pid {pid}")))
+        }
+        Task::Stop { .. } | Task::Archive { .. } => {
+            kept.keeper.stop().await?;
+            Ok("stopped".to_owned())
+        }
+        Task::MoveLeader { to } => move_leader(&kept, *to).await,
+    }
+}
+
+/// R4: renames the dirs; returns where the first one is, empty if there was none.
+fn put_away_all(cluster: &Cluster, dirs: [(&Option<String>, String); 2]) -> Result<String, String> {
+    let mut places = Vec::new();
+    for (dir, label) in dirs {
+        let Some(dir) = dir else { continue };
+        places.push(put_away(cluster, Path::new(dir), &label)?.unwrap_or_default());
+    }
+    Ok(places.into_iter().next().unwrap_or_default())
+}
+
+/// Beside the dir, so that it is a rename.
+fn put_away(cluster: &Cluster, dir: &Path, label: &str) -> Result<Option<String>, String> {
+    let disk = &*cluster.tools.disk;
+    let told = |error| format!("{}: {error}", dir.display());
+    if !disk.exists(dir).map_err(told)? {
+        return Ok(None);
+    }
+    let Some(parent) = dir.parent() else {
+        return Err(format!("{} has no parent", dir.display()));
+    };
+    let place = disk::archive(disk, dir, &parent.join("archive"), label).map_err(told)?;
+    Ok(Some(place.display().to_string()))
+}
+
+fn start_order(
+    cluster: &Cluster,
+    spec: &ClusterSpec,
+    name: &str,
+    epoch: u64,
+) -> Result<ShimOrder, String> {
+    let node = spec.node(name).ok_or_else(|| format!("{name} is not in the spec"))?;
+    if let Some(many) = &cluster.many {
+        many.file.allow.permits(spec, node)?;
+    }
+    let state = cluster.control.state();
+    // R3: ordered for a lineage that was given up meanwhile.
+    if state.lineage().is_none_or(|lineage| lineage.epoch.get() != epoch) {
+        return Err(format!("it was to be started for epoch {epoch}, which is over"));
+    }
+    cluster.order(spec, node)
+}
+
+/// R11: tried before the leader is stopped, for a bounded time.
+async fn move_leader(kept: &Node, target: MemberId) -> Result<String, String> {
+    let launch = kept.state.borrow().phase.running().map(|run| run.launch.clone());
+    let launch = launch.ok_or("the leader does not run")?;
+    let options = ClientOptions { request_timeout: MOVE_LEADER_MAX, ..ClientOptions::default() };
+    let client = observe::secure::client(&[launch], options)?;
+    client.move_leader(target).await.map_err(|error| error.to_string())?;
+    let deadline = Instant::now() + MOVE_LEADER_MAX;
+    loop {
+        if let Ok(status) = client.status().await
+            && status.leader == Some(target)
+        {
+            return Ok(format!("{target} leads"));
+        }
+        if Instant::now() >= deadline {
+            return Err(format!("{target} does not lead after {MOVE_LEADER_MAX:?}"));
+        }
+        tokio::time::sleep(MOVE_LEADER_PAUSE).await;
+    }
+}
+
 impl Step<'_> {
-    async fn commit(&self, entry: Entry) -> Result<(), String> {
-        let committed = self.cluster.control.commit(entry).await;
-        committed.map(drop).map_err(|error| base::ErrorChain(&error).to_string())
+    async fn commit(&self, entry: Entry) -> Result<Arc<ControlState>, String> {
+        let committed = self.cluster.decree(entry).await;
+        committed.map_err(|error| base::ErrorChain(&error).to_string())
     }
 
-    fn node(&self, name: &str) -> Result<Node, String> {
-        self.cluster.node(name).ok_or_else(|| format!("there is no node {name}"))
+    /// Commits an order to the agent of a node's host, and waits for what it commits about it.
+    async fn order(&self, name: &str, task: Task) -> Result<String, String> {
+        let margin = match &task {
+            Task::Start { .. } => START_MAX,
+            Task::Stop { .. } | Task::Archive { .. } => self.spec.supervise.stop_timeout,
+            Task::MoveLeader { .. } => 2 * MOVE_LEADER_MAX,
+        };
+        let limit = margin + ORDER_MARGIN;
+        let host = self.cluster.host_of(name, Some(self.spec));
+        let entry = Entry::Order { node: name.to_owned(), host: host.clone(), task };
+        let ordered = self.commit(entry).await?;
+        let id = ordered.orders.get(name).map(|order| order.id).ok_or("the order is void")?;
+        let is_over =
+            |state: &Arc<ControlState>| state.orders.get(name).is_none_or(|order| order.id != id);
+        let mut states = self.cluster.control.watch();
+        let waited = tokio::time::timeout(limit, states.wait_for(is_over)).await.is_ok();
+        if !waited {
+            // It must not be carried out when nobody counts on it any more.
+            let text = format!("withdrawn: the agent of {host} has not done it within {limit:?}");
+            let node = name.to_owned();
+            self.commit(Entry::OrderDone { node, id, done: false, text }).await?;
+        }
+        let state = self.cluster.control.state();
+        let end = state.node(name).and_then(|ledger| ledger.order.clone());
+        match end.filter(|end| end.id == id) {
+            Some(end) if end.done => Ok(end.text),
+            Some(end) => Err(end.text),
+            None => Err("the order is void: another agent leads".to_owned()),
+        }
     }
 
     /// R2: PREPARED is durable before anything starts, STARTED before the first node does.
@@ -106,22 +242,19 @@ impl Step<'_> {
 
     async fn start(&self, name: &str) -> Result<String, String> {
         let node = self.spec.node(name).ok_or_else(|| format!("{name} is not in the spec"))?;
-        let order = self.cluster.order(self.spec, node)?;
-        let placed = Entry::Placed {
-            node: name.to_owned(),
+        let state = self.cluster.control.state();
+        let lineage =
+            state.lineage().ok_or("no bootstrap was prepared, so nothing is started (R2)")?;
+        let task = Task::Start {
             data_dir: node.data_dir.to_string_lossy().into_owned(),
             wal_dir: node.wal_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
+            epoch: lineage.epoch.get(),
         };
-        self.commit(placed).await?;
-        self.commit(Entry::Wanted { node: name.to_owned(), run: true }).await?;
-        let kept = self.node(name)?;
-        kept.keeper.start(order).await?;
-        let pid = kept.state.borrow().phase.running().map(|run| run.process.pid);
-        Ok(pid.map_or_else(|| "it ended at once".to_owned(), |pid| format!("pid {pid}")))
+        self.order(name, task).await
     }
 
     fn should_leave(&self) -> bool {
-        (self.is_superseded)()
+        (self.is_superseded)() || self.cluster.reign().is_none()
     }
 
     /// Waits for a bounded time, and no longer than `leave` allows.
@@ -136,12 +269,14 @@ impl Step<'_> {
         let mut changes = self.cluster.changes.subscribe();
         loop {
             changes.borrow_and_update();
-            let observation = observe::observe(self.cluster, self.spec).await;
+            let sights = sights::look_around(self.cluster, self.spec, None).await;
+            let observation = sights::merge(&sights, &self.cluster.tools.manager, self.spec);
+            let reports: Vec<&MemberReport> = reports_of(&sights, nodes);
+            if let Some(hopeless) = reports.iter().find_map(|report| hopeless(report)) {
+                return Err(hopeless);
+            }
             let mut waiting = Vec::new();
             for name in nodes {
-                if let Some(hopeless) = self.hopeless(name)? {
-                    return Err(format!("{name}: {hopeless}"));
-                }
                 match observation.node(name).map(|node| &node.health) {
                     Some(Fact::Known(Health::Healthy)) => {}
                     Some(Fact::Known(Health::Unhealthy(reason)) | Fact::Unknown(reason)) => {
@@ -154,7 +289,7 @@ impl Step<'_> {
                 return Ok(format!("healthy after {:.1} s", begun.elapsed().as_secs_f64()));
             }
             let waiting = waiting.join("; ");
-            if leave() {
+            if leave() || self.cluster.reign().is_none() {
                 return Err(format!("not waited for any more: {waiting}"));
             }
             self.voice.waiting(format!("waiting for {waiting}"));
@@ -162,67 +297,29 @@ impl Step<'_> {
             drop(tokio::time::timeout(WAIT_PAUSE, changes.changed()).await);
             if Instant::now() >= deadline {
                 let waited = begun.elapsed().as_secs_f64();
-                let ends = self.ends_so_far(nodes);
+                let ends = ends_so_far(&reports);
                 return Err(format!("not healthy after {waited:.1} s: {waiting}{ends}"));
             }
         }
     }
 
-    /// How those of the nodes ended last that were started again since.
-    fn ends_so_far(&self, nodes: &[String]) -> String {
-        let ended = nodes.iter().filter_map(|name| {
-            let node = self.cluster.node(name)?;
-            let state = node.state.borrow();
-            let end = state.last_end.as_ref().filter(|_| state.restarts > 0)?;
-            Some(format!("; {name} had ended {} times: {}", state.restarts, end.text))
-        });
-        ended.collect()
-    }
-
-    /// Why waiting for this node is of no use.
-    fn hopeless(&self, name: &str) -> Result<Option<String>, String> {
-        let node = self.node(name)?;
-        let state = node.state.borrow();
-        let end = || {
-            let end = state.last_end.as_ref();
-            end.map_or_else(
-                || "it ended".to_owned(),
-                |end| format!("{} ({})", end.text, end.remedy),
-            )
-        };
-        Ok(match &state.phase {
-            Phase::Running(_) | Phase::Stopping(_) | Phase::Pausing { crash_loop: false, .. } => {
-                None
-            }
-            Phase::Pausing { crash_loop: true, .. } => Some(format!("crash loop: {}", end())),
-            Phase::Down | Phase::Held => Some(end()),
-            Phase::Foreign { owner } => Some(format!("its data dir is held by {owner}")),
-            Phase::Unknown { reason } => Some(reason.clone()),
-        })
-    }
-
     /// R11: tried before the leader is stopped, for a bounded time.
     async fn move_leader(&self, from: &str, to: &str) -> Result<String, String> {
-        let target = {
-            let node = self.node(to)?;
-            let probe = node.probe.borrow();
-            let status = probe.status.known().ok_or("the target's id is not known")?;
-            status.member
+        let target = |observation: &Observation| {
+            observation.node(to).and_then(|node| Some(node.status.known()?.member))
         };
-        let node = self.node(from)?;
-        let launch = node.state.borrow().phase.running().map(|run| run.launch.clone());
-        let launch = launch.ok_or("the leader does not run")?;
-        let options =
-            ClientOptions { request_timeout: MOVE_LEADER_MAX, ..ClientOptions::default() };
-        let client = observe::secure::client(&[launch], options)?;
-        client.move_leader(target).await.map_err(|error| error.to_string())?;
+        let observation = observe::observe(self.cluster, self.spec).await;
+        let target = target(&observation).ok_or("the target's id is not known")?;
+        self.order(from, Task::MoveLeader { to: target }).await?;
         let deadline = Instant::now() + MOVE_LEADER_MAX;
         // The planner must see the new leader, or it would plan the same move again.
         loop {
-            if let Ok(status) = client.status().await
-                && status.leader == Some(target)
-                && self.probes_agree(target)
-            {
+            let observation = observe::observe(self.cluster, self.spec).await;
+            let agree = observation
+                .nodes
+                .iter()
+                .all(|node| node.status.known().is_none_or(|status| status.leader == Some(target)));
+            if agree {
                 return Ok(format!("{to} leads"));
             }
             if Instant::now() >= deadline {
@@ -231,11 +328,33 @@ impl Step<'_> {
             tokio::time::sleep(MOVE_LEADER_PAUSE).await;
         }
     }
+}
 
-    fn probes_agree(&self, leader: base::MemberId) -> bool {
-        self.cluster.nodes().values().all(|node| {
-            let probe = node.probe.borrow();
-            probe.status.known().is_none_or(|status| status.leader == Some(leader))
-        })
-    }
+fn reports_of<'a>(sights: &'a [HostSight], nodes: &[String]) -> Vec<&'a MemberReport> {
+    let reports = sights.iter().filter_map(|sight| sight.facts.as_ref().ok());
+    reports.flat_map(|facts| &facts.reports).filter(|report| nodes.contains(&report.name)).collect()
+}
+
+/// How those of the nodes ended last that were started again since.
+fn ends_so_far(reports: &[&MemberReport]) -> String {
+    let ended = reports.iter().filter(|report| report.restarts > 0).filter_map(|report| {
+        let end = report.last_exit.as_ref()?;
+        Some(format!("; {} had ended {} times: {}", report.name, report.restarts, end.text))
+    });
+    ended.collect()
+}
+
+/// Why waiting for this node is of no use.
+fn hopeless(report: &MemberReport) -> Option<String> {
+    let end = || {
+        let end = report.last_exit.as_ref();
+        end.map_or_else(|| "it ended".to_owned(), |end| format!("{} ({})", end.text, end.remedy))
+    };
+    let reason = match report.state.as_str() {
+        "crash-loop" => format!("crash loop: {}", end()),
+        "stopped" | "held" | "removed" => end(),
+        "foreign" | "unknown" => report.reason.clone().unwrap_or_default(),
+        _ => return None,
+    };
+    Some(format!("{}: {reason}", report.name))
 }

@@ -4,6 +4,7 @@
 mod data_dir;
 pub(crate) mod probe;
 pub(crate) mod secure;
+pub(crate) mod sights;
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +21,11 @@ use crate::{
     control::state::ControlState,
     generate::{Launch, Lineage},
     plan::{
-        AgentState, DataDir, Fact, Health, History, Member, MemberStatus, NodeObservation,
-        NodeRecord, Observation, Process, Role, RunningProcess,
+        DataDir, Fact, Health, History, Member, MemberStatus, NodeObservation, NodeRecord,
+        Observation, Process, Role, RunningProcess,
     },
-    spec::ClusterSpec,
+    report,
+    spec::{ClusterSpec, Loaded, NodeSpec},
     supervise::{
         classify::Cause,
         record::{RunRecord, ShimOrder},
@@ -31,63 +33,80 @@ use crate::{
     },
 };
 use probe::Probe;
+use sights::HostFacts;
 
 /// A data dir and the WAL dir outside of it, if any.
 type Places = (PathBuf, Option<PathBuf>);
 
-/// Applied entries behind the furthest member at which a member still counts as caught up.
-const LAG_MAX: u64 = 1000;
 /// Longest wait for the member list.
 const MEMBERS_MAX: Duration = Duration::from_secs(2);
 /// The same while fewer than a quorum of the recorded voters run.
 const MEMBERS_FEW: Duration = Duration::from_millis(300);
 
-/// What the facts are taken from.
+/// What the facts of one host are taken from.
 pub(crate) struct Sources<'a> {
-    pub(crate) agent: AgentState,
     /// Path of `etcd-manager`.
     pub(crate) manager: &'a Path,
     pub(crate) disk: &'a dyn Disk,
     pub(crate) state: &'a ControlState,
-    /// Process and probe of each node.
+    /// Process and probe of each node that this agent keeps.
     pub(crate) nodes: BTreeMap<String, (NodeState, Probe)>,
+    /// Host of the agent; none if all nodes are its own.
+    pub(crate) host: Option<&'a str>,
+    /// Nodes for which an order is being carried out, with its number.
+    pub(crate) busy: BTreeMap<String, u64>,
 }
 
-/// One look at everything an agent keeps.
+/// One look at the whole cluster.
 pub(crate) async fn observe(cluster: &Cluster, spec: &ClusterSpec) -> Observation {
+    let sights = sights::look_around(cluster, spec, None).await;
+    sights::merge(&sights, &cluster.tools.manager, spec)
+}
+
+/// The same with a spec that is not committed.
+pub(crate) async fn observe_draft(cluster: &Cluster, draft: &Loaded) -> Observation {
+    let sights = sights::look_around(cluster, &draft.spec, Some(&draft.text)).await;
+    sights::merge(&sights, &cluster.tools.manager, &draft.spec)
+}
+
+/// One look at everything this agent keeps.
+pub(crate) async fn look_here(cluster: &Cluster, spec: &ClusterSpec) -> HostFacts {
     let both = |node: Node| (node.state.borrow().clone(), node.probe.borrow().clone());
     let nodes = cluster.nodes().into_iter().map(|(name, node)| (name, both(node)));
     let sources = Sources {
-        agent: AgentState::Running,
         manager: &cluster.tools.manager,
         disk: &*cluster.tools.disk,
         state: &cluster.control.state(),
         nodes: nodes.collect(),
+        host: cluster.host(),
+        busy: cluster.busy(),
     };
-    observe_from(&sources, spec).await
+    let mut facts = facts_from(&sources, spec).await;
+    facts.reports = report::reports_here(cluster, &facts.nodes);
+    facts
 }
 
-/// Makes facts of what was found.
-pub(crate) async fn observe_from(sources: &Sources<'_>, spec: &ClusterSpec) -> Observation {
+/// Makes facts of what was found on this host.
+pub(crate) async fn facts_from(sources: &Sources<'_>, spec: &ClusterSpec) -> HostFacts {
     let nodes = &sources.nodes;
-    let furthest = nodes
-        .values()
-        .filter_map(|(_, probe)| probe.status.known().map(|status| status.commit.get()))
-        .max()
-        .unwrap_or(0);
     let mut observed = Vec::new();
     for (name, (process, probe)) in nodes {
         let places = places(name, Some(process), spec, sources.state);
         let observation = NodeObservation {
             name: name.clone(),
-            process: process_fact(process, probe, spec),
+            process: match sources.busy.get(name) {
+                Some(order) => Fact::Unknown(format!("order {order} is being carried out")),
+                None => process_fact(process, probe, spec),
+            },
             data_dir: data_dir_fact(sources.disk, places),
-            health: health_fact(process, probe, furthest),
+            health: health_fact(process, probe),
             status: status_fact(probe),
         };
         observed.push(without_impostor(observation));
     }
-    for node in spec.nodes.iter().filter(|node| !nodes.contains_key(&node.name)) {
+    let is_own = |node: &&NodeSpec| sources.host.is_none_or(|host| node.host == host);
+    let own: Vec<&NodeSpec> = spec.nodes.iter().filter(is_own).collect();
+    for node in own.iter().filter(|node| !nodes.contains_key(&node.name)) {
         let never = "it was never started".to_owned();
         let places = places(&node.name, None, spec, sources.state);
         observed.push(NodeObservation {
@@ -98,11 +117,14 @@ pub(crate) async fn observe_from(sources: &Sources<'_>, spec: &ClusterSpec) -> O
             status: Fact::Unknown(never),
         });
     }
-    Observation {
-        agent: Fact::Known(sources.agent),
+    // Of a cluster on one host it is known here that too few run.
+    let recorded = sources.state.lineage().map_or(0, Lineage::voters);
+    let recorded = if sources.host.is_none() { recorded } else { 1 };
+    HostFacts {
         manager: sources.manager.to_owned(),
-        members: members(nodes, sources.state.lineage().map_or(0, Lineage::voters)).await,
+        members: members(nodes, recorded).await,
         nodes: observed,
+        reports: Vec::new(),
     }
 }
 
@@ -215,7 +237,7 @@ fn process_fact(node: &NodeState, probe: &Probe, spec: &ClusterSpec) -> Fact<Pro
     })
 }
 
-fn health_fact(node: &NodeState, probe: &Probe, furthest: u64) -> Fact<Health> {
+fn health_fact(node: &NodeState, probe: &Probe) -> Fact<Health> {
     let Some(run) = node.phase.running() else {
         let reason = match (&node.phase, &node.last_end) {
             (Phase::Pausing { .. } | Phase::Held, Some(end)) => format!("it ended: {}", end.text),
@@ -231,20 +253,14 @@ fn health_fact(node: &NodeState, probe: &Probe, furthest: u64) -> Fact<Health> {
     match &probe.read {
         Fact::Unknown(reason) => Fact::Unknown(reason.clone()),
         Fact::Known(Err(error)) => Fact::Known(Health::Unhealthy(error.clone())),
-        Fact::Known(Ok(())) => {
-            Fact::Known(trouble(probe, furthest).map_or(Health::Healthy, Health::Unhealthy))
-        }
+        Fact::Known(Ok(())) => Fact::Known(alarm(probe).map_or(Health::Healthy, Health::Unhealthy)),
     }
 }
 
-/// What keeps a member that answers from being healthy.
-fn trouble(probe: &Probe, furthest: u64) -> Option<String> {
+/// What keeps a member that answers from being healthy, by its own account.
+fn alarm(probe: &Probe) -> Option<String> {
     let status = probe.status.known()?;
-    if let Some(alarm) = status.errors.iter().find(|text| text.contains("CORRUPT")) {
-        return Some(alarm.clone());
-    }
-    let lag = furthest.saturating_sub(status.applied.get());
-    (lag > LAG_MAX).then(|| format!("{lag} entries behind"))
+    status.errors.iter().find(|text| text.contains("CORRUPT")).cloned()
 }
 
 fn status_fact(probe: &Probe) -> Fact<MemberStatus> {
@@ -273,10 +289,21 @@ pub(crate) fn role(member: MemberId, leader: Option<MemberId>, is_learner: bool)
     }
 }
 
-/// How the voters that answer clients were started, save this node.
-pub(crate) fn voters(cluster: &Cluster, without: &str) -> Vec<Launch> {
-    let nodes = cluster.nodes().into_iter().filter(|(name, _)| name != without);
-    nodes.filter_map(|(_, node)| voter(&node.state.borrow(), &node.probe.borrow())).collect()
+/// How the healthy voters of all hosts were started, save this node.
+pub(crate) fn voters(observation: &Observation, without: &str) -> Vec<Launch> {
+    let nodes = observation.nodes.iter().filter(|node| {
+        let role = node.status.known().map(|status| status.role);
+        node.name != without
+            && node.health == Fact::Known(Health::Healthy)
+            && role.is_some_and(|role| role != Role::Learner)
+    });
+    let launch = |node: &NodeObservation| match &node.process {
+        Fact::Known(Process::Running(running) | Process::Starting(running)) => {
+            probe::advertised_url(&running.launch).map(|_| running.launch.clone())
+        }
+        _ => None,
+    };
+    nodes.filter_map(launch).collect()
 }
 
 fn voter(process: &NodeState, probe: &Probe) -> Option<Launch> {

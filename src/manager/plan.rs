@@ -4,6 +4,7 @@
 mod action;
 mod change;
 mod converge;
+mod document;
 pub(crate) mod kinds;
 mod membership;
 mod note;

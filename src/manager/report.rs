@@ -3,7 +3,7 @@
 mod gather;
 mod table;
 
-pub(crate) use gather::{gather, log_path};
+pub(crate) use gather::{NO_QUORUM, gather, log_path, reports_here};
 pub use table::table;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,9 @@ pub struct StatusReport {
     pub quorum: QuorumReport,
     /// The agent that answers.
     pub agent: AgentReport,
+    /// The agents of all hosts, in the order of the spec; empty for an embedded agent.
+    #[serde(default)]
+    pub hosts: Vec<HostReport>,
     /// One per node of the spec, in its order, then nodes that are only on record.
     pub members: Vec<MemberReport>,
     /// What keeps it from being converged, and what differs from the spec.
@@ -77,6 +80,28 @@ pub struct AgentReport {
     pub version: String,
     /// Its state dir.
     pub state_dir: String,
+    /// Its host in the spec; empty for an embedded agent.
+    #[serde(default)]
+    pub host: String,
+}
+
+/// The agent of one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostReport {
+    /// The host as the spec names it.
+    pub host: String,
+    /// Where its agent is reached.
+    pub address: String,
+    /// Its control member id, hexadecimal; absent until it was admitted.
+    pub agent: Option<String>,
+    /// Its build.
+    pub version: String,
+    /// Among the agents: `leader`, `follower`, `learner`, or `none` before it was admitted.
+    pub role: String,
+    /// Whether it answers the agent that was asked.
+    pub answers: bool,
+    /// Why not.
+    pub reason: Option<String>,
 }
 
 /// A line of the journal.

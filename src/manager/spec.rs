@@ -1,6 +1,7 @@
 //! `cluster.toml` made into a [`ClusterSpec`]: read by the command line and the agent, handed to generate and plan.
 
 mod address;
+pub mod agent_file;
 mod build;
 mod collisions;
 mod diagnostic;
@@ -19,7 +20,7 @@ mod types;
 mod tests;
 
 pub use diagnostic::{Code, Diagnostic, Severity, SpecErrors};
-pub use load::{Loaded, load, parse, state_dir};
-pub use reference::reference;
+pub use load::{Loaded, despite_mistakes, load, parse, state_dir};
+pub use reference::{agent_reference, reference};
 pub use tls::MANAGER_TRUSTS;
 pub use types::{AgentSpec, Binary, ClusterSpec, LogSpec, NodeSpec, Supervise};

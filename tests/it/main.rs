@@ -13,6 +13,7 @@ mod inspect;
 mod kv;
 mod lifecycle;
 mod managed;
+mod many;
 mod membership;
 mod mixed;
 mod node;

@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use base::Clock;
@@ -12,11 +15,14 @@ use disk::Disk;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::init::Pulse;
+use super::{init::Pulse, many::Many, peers::LOOK_MAX};
 use crate::{
-    control::{Control, state::ControlState},
+    control::{Control, ControlError, entry::Entry, state::ControlState},
     generate::{self, InitialState},
-    observe::probe::{self, Probe},
+    observe::{
+        probe::{self, Probe},
+        sights::HostFacts,
+    },
     spec::{self, ClusterSpec, NodeSpec},
     supervise::{
         keeper::{Guidance, Keeper, Past, Workshop},
@@ -46,6 +52,12 @@ pub(crate) struct Tools {
 pub(crate) struct Cluster {
     pub(crate) tools: Tools,
     pub(crate) control: Control,
+    /// None for an embedded agent, which keeps all nodes of its spec.
+    pub(crate) many: Option<Arc<Many>>,
+    /// The raft term in which this agent decides; 0 while it does not.
+    reign: AtomicU64,
+    /// Nodes with an order in hand.
+    busy: Mutex<BTreeMap<String, u64>>,
     /// The spec of the control state, parsed once per revision.
     parsed: Mutex<Option<(u64, Arc<ClusterSpec>)>>,
     nodes: Mutex<BTreeMap<String, Node>>,
@@ -68,6 +80,7 @@ impl Cluster {
     pub(crate) fn new(
         tools: Tools,
         control: Control,
+        many: Option<Arc<Many>>,
         events: mpsc::Sender<NodeEvent>,
     ) -> Arc<Self> {
         let (changes, _) = watch::channel(0);
@@ -75,6 +88,9 @@ impl Cluster {
         Arc::new(Self {
             tools,
             control,
+            many,
+            reign: AtomicU64::new(0),
+            busy: Mutex::new(BTreeMap::new()),
             parsed: Mutex::new(None),
             nodes: Mutex::new(BTreeMap::new()),
             changes: Arc::new(changes),
@@ -103,12 +119,120 @@ impl Cluster {
         Ok(Some(spec))
     }
 
-    /// Makes sure that every node of the spec and of the records has a keeper, and returns when each
-    /// has been looked at once.
+    /// The agent's host in the spec; none if all nodes are its own.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.many.as_ref().map(|many| many.file.host.as_str())
+    }
+
+    /// The host whose agent keeps a node: where it was started, else where the spec wants it; empty if
+    /// all nodes are this agent's.
+    pub(crate) fn host_of(&self, node: &str, spec: Option<&ClusterSpec>) -> String {
+        if self.many.is_none() {
+            return String::new();
+        }
+        let recorded = self.control.state().node(node).and_then(|ledger| ledger.host.clone());
+        let wanted = || Some(spec?.node(node)?.host.clone());
+        recorded.or_else(wanted).unwrap_or_default()
+    }
+
+    /// All hosts with nodes, each once, in the order of the spec.
+    pub(crate) fn hosts(&self, spec: &ClusterSpec) -> Vec<String> {
+        let state = self.control.state();
+        let names = spec.nodes.iter().map(|node| &node.name).chain(state.nodes.keys());
+        let mut hosts: Vec<String> = Vec::new();
+        for host in names.map(|name| self.host_of(name, Some(spec))) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        hosts
+    }
+
+    /// Where the agent of a host is reached: as it said itself, else as the spec says.
+    pub(crate) fn address_of(&self, host: &str, spec: Option<&ClusterSpec>) -> Option<String> {
+        let state = self.control.state();
+        let known = state.group.of_host(host).map(|(_, agent)| agent.address.clone());
+        known.filter(|address| !address.is_empty()).or_else(|| {
+            let spec = spec?;
+            spec.nodes
+                .iter()
+                .any(|node| node.host == host)
+                .then(|| format!("{host}:{}", spec.agent.port))
+        })
+    }
+
+    /// The facts of another host, after everything that is committed here.
+    ///
+    /// # Errors
+    /// Why they are unknown.
+    pub(crate) async fn look(
+        &self,
+        host: &str,
+        spec: &ClusterSpec,
+        draft: Option<&str>,
+    ) -> Result<HostFacts, String> {
+        let many = self.many.as_ref().ok_or("this agent is alone")?;
+        let address = self.address_of(host, Some(spec)).ok_or("its address is not known")?;
+        let min_index = if self.reign().is_some() { self.control.state().applied } else { 0 };
+        let request = wire::agentpb::LookRequest {
+            group: self.control.membership().map_or(0, |(_, group)| group),
+            min_index,
+            text: draft.unwrap_or_default().to_owned(),
+            source: spec.source.to_string_lossy().into_owned(),
+        };
+        let look = many.peers.look(&address, request);
+        tokio::time::timeout(LOOK_MAX, look).await.map_err(|_elapsed| "no answer".to_owned())?
+    }
+
+    /// The term in which this agent decides.
+    pub(crate) fn reign(&self) -> Option<u64> {
+        Some(self.reign.load(Ordering::Acquire)).filter(|reign| *reign > 0)
+    }
+
+    /// Only the reconcile loop begins and ends reigns.
+    pub(crate) fn set_reign(&self, reign: Option<u64>) {
+        self.reign.store(reign.unwrap_or(0), Ordering::Release);
+    }
+
+    /// Commits a decision; it has no effect if another agent decides by then.
+    ///
+    /// # Errors
+    /// As [`Control::commit`], and `NotLeading`.
+    pub(crate) async fn decree(&self, entry: Entry) -> Result<Arc<ControlState>, ControlError> {
+        let reign = self.reign().ok_or(ControlError::NotLeading)?;
+        self.control.commit_in(Some(reign), entry).await
+    }
+
+    /// Takes an order in hand, unless the node has one.
+    pub(crate) fn take_order(&self, node: &str, id: u64) -> bool {
+        let mut busy = self.busy.lock();
+        if busy.contains_key(node) {
+            return false;
+        }
+        busy.insert(node.to_owned(), id);
+        true
+    }
+
+    /// The node's order is over.
+    pub(crate) fn end_order(&self, node: &str) {
+        self.busy.lock().remove(node);
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Nodes with an order in hand.
+    pub(crate) fn busy(&self) -> BTreeMap<String, u64> {
+        self.busy.lock().clone()
+    }
+
+    /// Makes sure that every node of this host, by the spec and the records, has a keeper, and
+    /// returns when each has been looked at once.
     pub(crate) async fn keep_nodes(self: &Arc<Self>, spec: Option<&ClusterSpec>) {
         let state = self.control.state();
         let mut names: BTreeSet<String> = state.nodes.keys().cloned().collect();
         names.extend(spec.iter().flat_map(|spec| &spec.nodes).map(|node| node.name.clone()));
+        if let Some(own) = self.host() {
+            names.retain(|name| self.host_of(name, spec) == own);
+        }
         let mut begun = Vec::new();
         for name in names {
             if !self.nodes.lock().contains_key(&name) {

@@ -1,6 +1,9 @@
 //! The reconcile loop: look, plan, check, carry out one step, journal, and again until the plan is
 //! empty. The only task that changes anything; requests come in one at a time.
 
+mod maintain;
+mod reign;
+
 use std::sync::Arc;
 
 use tokio::{
@@ -23,7 +26,6 @@ use crate::{
     observe,
     plan::{Action, NoteKind, Plan},
     spec::{ClusterSpec, Loaded},
-    supervise::state::{NodeEvent, Phase},
 };
 
 /// Requests waiting.
@@ -32,6 +34,10 @@ pub(crate) const REQUESTS_MAX: usize = 4;
 const TICK: Duration = Duration::from_secs(10);
 /// The same while a request waits for something.
 const TICK_WAITING: Duration = Duration::from_millis(500);
+/// The same while nothing waits, among several agents: a change elsewhere is only seen by a look.
+const TICK_MANY: Duration = Duration::from_secs(2);
+/// Before the next try after a failed commit.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(300);
 /// What a request that was left by a killed agent may still take.
 const RESUMED_MAX: Duration = Duration::from_secs(300);
 
@@ -41,6 +47,8 @@ pub(crate) struct Request {
     pub(crate) goal: Goal,
     /// A new spec, to be committed first.
     pub(crate) spec: Option<Loaded>,
+    /// Revision that the wanted spec must have.
+    pub(crate) expect: Option<u64>,
     pub(crate) timeout: Duration,
     pub(crate) voice: Voice,
 }
@@ -50,7 +58,12 @@ pub(crate) struct Request {
 pub(crate) struct Reconciler {
     cluster: Arc<Cluster>,
     requests: mpsc::Receiver<Request>,
-    events: mpsc::Receiver<NodeEvent>,
+    /// A request that has just come.
+    waiting: Option<Request>,
+    /// Nothing is decided before: a call of the last agent that led may still be under way (R5).
+    hold_until: Option<Instant>,
+    /// The newest goal that the keepers were told of.
+    heeded: u64,
     active: Option<Active>,
     /// Steps that a plan may skip because they were tried: R11 asks for an attempt, not for success.
     moves_tried: u32,
@@ -60,6 +73,8 @@ pub(crate) struct Reconciler {
 struct Active {
     voice: Voice,
     deadline: Instant,
+    /// Whether the listener knows that something is waited for.
+    has_told: bool,
 }
 
 /// What one turn of the loop came to.
@@ -70,12 +85,17 @@ enum Turn {
 }
 
 impl Reconciler {
-    pub(crate) fn new(
-        cluster: Arc<Cluster>,
-        requests: mpsc::Receiver<Request>,
-        events: mpsc::Receiver<NodeEvent>,
-    ) -> Self {
-        Self { cluster, requests, events, active: None, moves_tried: 0 }
+    pub(crate) fn new(cluster: Arc<Cluster>, requests: mpsc::Receiver<Request>) -> Self {
+        let heeded = cluster.control.state().goal_number;
+        Self {
+            cluster,
+            requests,
+            waiting: None,
+            hold_until: None,
+            heeded,
+            active: None,
+            moves_tried: 0,
+        }
     }
 
     /// Runs until the handles are gone, or the control log cannot be written.
@@ -83,28 +103,23 @@ impl Reconciler {
     /// # Errors
     /// [`ControlError`]: then the agent must end (R13).
     pub(crate) async fn run(mut self) -> Result<(), ControlError> {
-        let spec = self.cluster.spec().ok().flatten();
-        self.cluster.keep_nodes(spec.as_deref()).await;
-        if self.cluster.control.state().goal.is_some() {
-            let deadline = Instant::now() + RESUMED_MAX;
-            self.active = Some(Active { voice: Voice::to_log(), deadline });
-            tracing::info!("goes on with what the last agent had begun");
-        }
         let mut changes = self.cluster.changes.subscribe();
+        let mut states = self.cluster.control.watch();
         loop {
             self.promise();
             changes.borrow_and_update();
-            self.journal().await?;
-            if let Ok(request) = self.requests.try_recv() {
-                self.accept(request).await?;
-            }
-            self.note_members().await?;
-            self.cluster.hot.send_if_modified(|hot| {
-                std::mem::replace(hot, self.active.is_some()) != self.active.is_some()
-            });
-            let pause =
-                if self.active.is_some() { self.pursue().await? } else { self.maintain().await? };
-            let Some(pause) = pause else { continue };
+            states.borrow_and_update();
+            let pause = match self.round().await {
+                Ok(None) => continue,
+                Ok(Some(pause)) => pause,
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => {
+                    tracing::warn!("{}", base::ErrorChain(&error));
+                    self.step_down();
+                    PAUSE_AFTER_FAILURE
+                }
+            };
+            let is_many = self.cluster.many.is_some();
             let hung_up = async {
                 match &self.active {
                     Some(active) => active.voice.hung_up().await,
@@ -113,15 +128,39 @@ impl Reconciler {
             };
             tokio::select! {
                 request = self.requests.recv() => match request {
-                    Some(request) => self.accept(request).await?,
+                    Some(request) => self.waiting = Some(request),
                     None => return Ok(()),
                 },
-                Some(event) = self.events.recv() => self.write_event(event).await?,
                 _ = changes.changed() => {}
+                _ = states.changed(), if is_many => {}
+                () = self.cluster.control.leadership_changed(), if is_many => {}
                 () = hung_up => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// One round; returns how long to wait before the next, if at all.
+    async fn round(&mut self) -> Result<Option<Duration>, ControlError> {
+        self.heed().await;
+        self.check_reign().await?;
+        let request = self.waiting.take().or_else(|| self.requests.try_recv().ok());
+        if let Some(request) = request {
+            self.accept(request).await?;
+        }
+        let noted = self.note_members().await;
+        if self.cluster.reign().is_none() {
+            // An agent that only follows tells what it saw when it can.
+            return match noted {
+                Err(error) if error.is_fatal() => Err(error),
+                _ => Ok(Some(TICK)),
+            };
+        }
+        noted?;
+        if let Some(left) = self.hold_left() {
+            return Ok(Some(left));
+        }
+        if self.active.is_some() { self.pursue().await } else { self.maintain().await }
     }
 
     /// A turn may take as long as its request; without one, as long as a start.
@@ -134,12 +173,26 @@ impl Reconciler {
 
     /// Makes a request the goal, by committed entries.
     async fn accept(&mut self, request: Request) -> Result<(), ControlError> {
+        if self.cluster.reign().is_none() {
+            let text = "this agent does not lead any more: ask again".to_owned();
+            request.voice.end(Outcome::Failed, text).await;
+            return Ok(());
+        }
+        let state = self.cluster.control.state();
+        if let Some(expected) = request.expect
+            && expected != state.spec_revision()
+        {
+            let text = format!(
+                "the spec is at revision {}, not {expected}: somebody changed it; look at it and apply again",
+                state.spec_revision()
+            );
+            request.voice.end(Outcome::Refused, text).await;
+            return Ok(());
+        }
         if let Some(before) = self.active.take() {
             before.voice.end(Outcome::Held, "another request took over".to_owned()).await;
         }
-        let control = &self.cluster.control;
         if let Some(loaded) = request.spec {
-            let state = control.state();
             let known = state.spec.as_ref();
             let source = loaded.spec.source.to_string_lossy().into_owned();
             if known.is_none_or(|known| known.digest != loaded.digest || known.source != source) {
@@ -149,33 +202,25 @@ impl Reconciler {
                     digest: loaded.digest,
                     source,
                 };
-                if let Err(error) = control.commit(entry).await {
+                if let Err(error) = self.cluster.decree(entry).await {
                     let text = base::ErrorChain(&error).to_string();
                     request.voice.end(Outcome::Failed, text).await;
                     return only_fatal(error);
                 }
             }
         }
-        let is_run_wanted = !matches!(request.goal, Goal::Stop { .. });
-        control.commit(Entry::Goal(request.goal)).await?;
-        let spec = self.cluster.spec().ok().flatten();
-        self.cluster.keep_nodes(spec.as_deref()).await;
-        if is_run_wanted {
-            for (name, node) in self.cluster.nodes() {
-                if let Err(reason) = node.keeper.nudge().await {
-                    tracing::warn!("{name}: {reason}");
-                }
-            }
-        }
+        let state = self.cluster.decree(Entry::Goal(request.goal)).await?;
+        request.voice.is_goal(state.goal_number);
+        self.heed().await;
         self.moves_tried = 0;
         let deadline = Instant::now() + request.timeout;
-        self.active = Some(Active { voice: request.voice, deadline });
+        self.active = Some(Active { voice: request.voice, deadline, has_told: false });
         Ok(())
     }
 
     /// One turn towards the goal; returns how long to wait before the next, if at all.
     async fn pursue(&mut self) -> Result<Option<Duration>, ControlError> {
-        let Some(active) = self.active.take() else { return Ok(None) };
+        let Some(mut active) = self.active.take() else { return Ok(None) };
         let turn = self.turn(&active).await?;
         match turn {
             Turn::Again => {
@@ -183,20 +228,17 @@ impl Reconciler {
                 Ok(None)
             }
             Turn::Wait(reason) => {
+                if !std::mem::replace(&mut active.has_told, true) {
+                    active.voice.note(format!("waits: {reason}")).await;
+                }
                 active.voice.waiting(reason);
                 self.active = Some(active);
                 Ok(Some(TICK_WAITING))
             }
             Turn::Over(settlement, reason) => {
                 let entry = Entry::Settled { outcome: settlement, reason: reason.clone() };
-                self.cluster.control.commit(entry).await?;
-                let outcome = match settlement {
-                    Settlement::Reached => Outcome::Converged,
-                    Settlement::Failed => Outcome::Failed,
-                    Settlement::Refused => Outcome::Refused,
-                    Settlement::Held => Outcome::Held,
-                };
-                active.voice.end(outcome, reason).await;
+                self.cluster.decree(entry).await?;
+                active.voice.end(outcome_of(settlement), reason).await;
                 Ok(None)
             }
         }
@@ -230,11 +272,12 @@ impl Reconciler {
                     active.voice.note(drift.to_string()).await;
                 }
             }
-            return Ok(without_steps(&goal, &plan, late));
+            return Ok(self.put_off(&goal, without_steps(&goal, &plan, late)).await);
         };
         if late {
             let reason = format!("out of time before: {}", first.action);
-            return Ok(Turn::Over(Settlement::Failed, reason));
+            let turn = Turn::Over(Settlement::Failed, reason);
+            return Ok(self.put_off(&goal, turn).await);
         }
         // A leader that could not hand over is restarted all the same: R11 asks for a bounded try.
         let skip = matches!(first.action, Action::MoveLeader { .. }) && self.moves_tried > 0;
@@ -260,7 +303,8 @@ impl Reconciler {
         Ok(match done {
             Err(_) if is_left => Turn::Again,
             Err(reason) if !tried_move => {
-                Turn::Over(Settlement::Failed, format!("{said}: {reason}"))
+                let turn = Turn::Over(Settlement::Failed, format!("{said}: {reason}"));
+                self.put_off(&goal, turn).await
             }
             _ => Turn::Again,
         })
@@ -270,58 +314,6 @@ impl Reconciler {
         let observation = observe::observe(&self.cluster, spec).await;
         let history = observe::history(&self.cluster.control.state());
         plan_checked(&wanted_goal(goal), spec, &observation, &history)
-    }
-
-    /// Without a goal: what is wanted to run and is merely down is started, as after a reboot.
-    /// Nothing else is changed: drift waits for an `apply`.
-    async fn maintain(&mut self) -> Result<Option<Duration>, ControlError> {
-        let Ok(Some(spec)) = self.cluster.spec() else { return Ok(Some(TICK)) };
-        let state = self.cluster.control.state();
-        let is_down = |name: &String| {
-            let node = self.cluster.node(name);
-            node.is_some_and(|node| matches!(node.state.borrow().phase, Phase::Down))
-        };
-        let down = state.nodes.keys().filter(|name| state.is_wanted(name) && is_down(name));
-        let nodes: std::collections::BTreeSet<String> = down.cloned().collect();
-        if nodes.is_empty() {
-            return Ok(Some(TICK));
-        }
-        let goal = Goal::Start { nodes };
-        let plan = self.look_and_plan(&spec, &goal).await;
-        let Some(first) = plan.steps.first().filter(|_| !plan.is_refused()) else {
-            return Ok(Some(TICK));
-        };
-        let starts = matches!(first.action, Action::StartNode { .. } | Action::RestartNode { .. });
-        if !starts {
-            return Ok(Some(TICK));
-        }
-        let voice = Voice::to_log();
-        let deadline = Instant::now() + RESUMED_MAX;
-        let is_superseded = || !self.requests.is_empty();
-        let step = Step {
-            cluster: &self.cluster,
-            spec: &spec,
-            voice: &voice,
-            deadline,
-            is_superseded: &is_superseded,
-        };
-        let said = first.action.to_string();
-        let done = carry_out(&step, &first.action, &said, &first.reason).await?;
-        Ok(done.is_err().then_some(TICK))
-    }
-
-    /// Writes what the keepers reported.
-    async fn journal(&mut self) -> Result<(), ControlError> {
-        while let Ok(event) = self.events.try_recv() {
-            self.write_event(event).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_event(&self, event: NodeEvent) -> Result<(), ControlError> {
-        let NodeEvent { node, text, restarts, ended_run } = event;
-        self.cluster.control.commit(Entry::Happened { node, text, restarts, ended_run }).await?;
-        Ok(())
     }
 
     /// Records which member each data dir was seen to hold.
@@ -352,15 +344,15 @@ async fn carry_out(
     said: &str,
     reason: &str,
 ) -> Result<Result<String, String>, ControlError> {
-    let control = &step.cluster.control;
+    let cluster = step.cluster;
     step.voice.step(format!("{said}: {reason}")).await;
-    control.commit(Entry::Intent { step: said.to_owned() }).await?;
+    cluster.decree(Entry::Intent { step: said.to_owned(), direct: action.is_direct() }).await?;
     let done = execute(step, action).await;
     let (has_worked, text) = match &done {
         Ok(text) => (true, text.clone()),
         Err(text) => (false, text.clone()),
     };
-    control.commit(Entry::Outcome { done: has_worked, text: text.clone() }).await?;
+    cluster.decree(Entry::Outcome { done: has_worked, text: text.clone() }).await?;
     let verb = if has_worked { "" } else { "failed: " };
     step.voice.step_done(format!("{said}: {verb}{text}")).await;
     Ok(done)
@@ -384,6 +376,16 @@ fn without_steps(goal: &Goal, plan: &Plan, late: bool) -> Turn {
         return Turn::Over(Settlement::Failed, format!("out of time: {waiting}"));
     }
     Turn::Wait(waiting)
+}
+
+/// A goal's end as its listener is told.
+pub(crate) fn outcome_of(settlement: Settlement) -> Outcome {
+    match settlement {
+        Settlement::Reached => Outcome::Converged,
+        Settlement::Failed | Settlement::Deferred => Outcome::Failed,
+        Settlement::Refused => Outcome::Refused,
+        Settlement::Held => Outcome::Held,
+    }
 }
 
 /// A rejected entry concerns its proposer only; a log that cannot be written ends the agent.

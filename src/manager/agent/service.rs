@@ -1,45 +1,44 @@
-//! The agent's API on its unix socket: turns calls into requests to the reconcile loop.
+//! The agent's API for the command line: turns calls into requests to whoever leads, and answers
+//! what needs no decision.
 
-use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
+use std::pin::Pin;
 
 use tokio::sync::{mpsc, watch};
-use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use wire::agentpb::{
-    ApplyRequest, HelloRequest, HelloResponse, LogsRequest, LogsResponse, PlanRequest,
-    PlanResponse, Progress, RestartRequest, ShutdownRequest, ShutdownResponse, StartRequest,
-    StatusRequest, StatusResponse, StopRequest,
-    agent_server::Agent,
-    progress::{Kind, Outcome},
+    ApplyRequest, HelloRequest, HelloResponse, LogChunk, LogsRequest, LogsResponse, PlanRequest,
+    PlanResponse, ReadLogsRequest, RestartRequest, ShutdownRequest, ShutdownResponse, StartRequest,
+    StatusRequest, StatusResponse, StopRequest, agent_server::Agent, progress::Outcome,
 };
 
 use crate::{
     agent::{
         cluster::Cluster,
+        gateway::{Call, Gateway, ProgressStream, is_passed_on, passed_on},
+        link,
         local::remote_hosts,
         planner::{notes_text, plan_checked, wanted_goal},
-        reconcile::Request as Wish,
-        voice::{PROGRESS_QUEUE_MAX, Voice},
+        tail,
     },
-    control::entry::Goal,
+    control::{Leadership, entry::Goal},
     observe,
     plan::NoteKind,
     report,
     spec::{self, ClusterSpec, Loaded},
 };
 
-/// What a request may take if it does not say.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
+/// Chunks of a node's output on their way.
+const LOG_CHUNKS_MAX: usize = 16;
 
 /// Serves the calls.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Service {
-    pub(crate) cluster: Arc<Cluster>,
-    pub(crate) wishes: mpsc::Sender<Wish>,
+    pub(crate) gateway: Gateway,
     pub(crate) shutdown: watch::Sender<bool>,
 }
 
-type ProgressStream = Pin<Box<dyn Stream<Item = Result<Progress, Status>> + Send>>;
+type LogStream = Pin<Box<dyn Stream<Item = Result<LogChunk, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Agent for Service {
@@ -47,30 +46,33 @@ impl Agent for Service {
     type StopStream = ProgressStream;
     type StartStream = ProgressStream;
     type RestartStream = ProgressStream;
+    type ReadLogsStream = LogStream;
 
     async fn apply(
         &self,
         request: Request<ApplyRequest>,
     ) -> Result<Response<Self::ApplyStream>, Status> {
-        let ApplyRequest { text, source, timeout_ms } = request.into_inner();
-        match self.load(&source, &text) {
-            Ok(loaded) => self.wish(Goal::Converge, Some(loaded), timeout_ms),
-            Err((outcome, text)) => Ok(refused(outcome, text)),
-        }
+        let is_passed_on = is_passed_on(&request);
+        self.gateway.ask(Call::Apply(request.into_inner()), is_passed_on).await
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
         let PlanRequest { text, source } = request.into_inner();
+        let cluster = &self.gateway.cluster;
         let loaded =
-            self.load(&source, &text).map_err(|(_, text)| Status::invalid_argument(text))?;
-        let observation = observe::observe(&self.cluster, &loaded.spec).await;
+            load(cluster, &source, &text).map_err(|(_, text)| Status::invalid_argument(text))?;
+        let observation = observe::observe_draft(cluster, &loaded).await;
         // As `apply` would do it, which takes back that nodes were stopped.
-        let mut history = observe::history(&self.cluster.control.state());
+        let mut history = observe::history(&cluster.control.state());
         history.stopped.clear();
         let goal = wanted_goal(&Goal::Converge);
         let plan = plan_checked(&goal, &loaded.spec, &observation, &history);
+        let mut text = crate::plan::render::text(&plan);
+        if cluster.control.leadership() == Leadership::Nobody {
+            text = format!("{}\n{text}", report::NO_QUORUM);
+        }
         Ok(Response::new(PlanResponse {
-            text: crate::plan::render::text(&plan),
+            text,
             json: crate::plan::render::json(&plan),
             steps: u32::try_from(plan.steps.len()).unwrap_or(u32::MAX),
             refused: notes_text(&plan, NoteKind::Refused),
@@ -78,9 +80,10 @@ impl Agent for Service {
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        let report = report::gather(&self.cluster).await;
+        let cluster = &self.gateway.cluster;
+        let report = report::gather(cluster).await;
         let json = serde_json::to_string(&report).map_err(|e| Status::internal(e.to_string()))?;
-        let state = self.cluster.control.state();
+        let state = cluster.control.state();
         let lineage_json = match state.lineage() {
             Some(lineage) => serde_json::to_string(lineage),
             None => Ok(String::new()),
@@ -93,45 +96,65 @@ impl Agent for Service {
         &self,
         request: Request<StopRequest>,
     ) -> Result<Response<Self::StopStream>, Status> {
-        let StopRequest { nodes, timeout_ms } = request.into_inner();
-        let nodes = self.named(nodes)?;
-        self.wish(Goal::Stop { nodes }, None, timeout_ms)
+        let is_passed_on = is_passed_on(&request);
+        self.gateway.ask(Call::Stop(request.into_inner()), is_passed_on).await
     }
 
     async fn start(
         &self,
         request: Request<StartRequest>,
     ) -> Result<Response<Self::StartStream>, Status> {
-        let StartRequest { nodes, timeout_ms } = request.into_inner();
-        let nodes = self.named(nodes)?;
-        self.wish(Goal::Start { nodes }, None, timeout_ms)
+        let is_passed_on = is_passed_on(&request);
+        self.gateway.ask(Call::Start(request.into_inner()), is_passed_on).await
     }
 
     async fn restart(
         &self,
         request: Request<RestartRequest>,
     ) -> Result<Response<Self::RestartStream>, Status> {
-        let RestartRequest { node, timeout_ms } = request.into_inner();
-        self.named(vec![node.clone()])?;
-        let running = self.cluster.node(&node);
-        let pid = running.and_then(|kept| {
-            let pid = kept.state.borrow().phase.running()?.process.pid;
-            u32::try_from(pid).ok()
-        });
-        self.wish(Goal::Restart { node, pid }, None, timeout_ms)
+        let is_passed_on = is_passed_on(&request);
+        self.gateway.ask(Call::Restart(request.into_inner()), is_passed_on).await
     }
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<LogsResponse>, Status> {
         let node = request.into_inner().node;
-        self.named(vec![node.clone()])?;
-        let path = report::log_path(&*self.spec()?, &node).display().to_string();
+        self.gateway.named(vec![node.clone()])?;
+        let path = report::log_path(&*self.gateway.spec()?, &node).display().to_string();
         Ok(Response::new(LogsResponse { path }))
+    }
+
+    async fn read_logs(
+        &self,
+        request: Request<ReadLogsRequest>,
+    ) -> Result<Response<Self::ReadLogsStream>, Status> {
+        let is_passed_on = is_passed_on(&request);
+        let request = request.into_inner();
+        let (cluster, spec) = (&self.gateway.cluster, self.gateway.spec()?);
+        self.gateway.named(vec![request.node.clone()])?;
+        let host = cluster.host_of(&request.node, Some(&spec));
+        if host != cluster.host().unwrap_or_default() && !is_passed_on {
+            let many = cluster.many.as_ref().ok_or_else(|| Status::internal("it is alone"))?;
+            let unknown = || Status::unavailable(format!("where {host} is reached is not known"));
+            let address = cluster.address_of(&host, Some(&spec)).ok_or_else(unknown)?;
+            let mut agent = many.peers.agent(&address).map_err(Status::unavailable)?;
+            let chunks = agent.read_logs(passed_on(request)).await.map_err(|status| {
+                let reason = link::reason(&status);
+                Status::unavailable(format!("the agent of {host} does not answer: {reason}"))
+            })?;
+            return Ok(Response::new(Box::pin(chunks.into_inner())));
+        }
+        let path = report::log_path(&spec, &request.node);
+        let lines = usize::try_from(request.lines).unwrap_or(usize::MAX);
+        let (chunks_in, chunks) = mpsc::channel(LOG_CHUNKS_MAX);
+        tokio::spawn(tail::send(path, tail::Wanted { lines, follow: request.follow }, chunks_in));
+        Ok(Response::new(Box::pin(ReceiverStream::new(chunks))))
     }
 
     async fn hello(&self, _: Request<HelloRequest>) -> Result<Response<HelloResponse>, Status> {
         Ok(Response::new(HelloResponse {
             pid: i32::try_from(std::process::id()).unwrap_or(0),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: self.gateway.cluster.host().unwrap_or_default().to_owned(),
         }))
     }
 
@@ -144,61 +167,37 @@ impl Agent for Service {
     }
 }
 
-impl Service {
-    fn load(&self, source: &str, text: &str) -> Result<Loaded, (Outcome, String)> {
-        let loaded = spec::parse(source.as_ref(), text)
-            .map_err(|errors| (Outcome::BadSpec, errors.to_string()))?;
-        accepts(&self.cluster, &loaded.spec).map_err(|reason| (Outcome::Refused, reason))?;
-        Ok(loaded)
-    }
-
-    fn spec(&self) -> Result<Arc<ClusterSpec>, Status> {
-        let none = "no spec was applied yet: etcd-manager apply cluster.toml";
-        self.cluster
-            .spec()
-            .map_err(Status::failed_precondition)?
-            .ok_or_else(|| Status::failed_precondition(none))
-    }
-
-    /// The nodes of these names; all of them if none is named.
-    fn named(&self, names: Vec<String>) -> Result<BTreeSet<String>, Status> {
-        let spec = self.spec()?;
-        let known: BTreeSet<String> = self
-            .cluster
-            .nodes()
-            .into_keys()
-            .chain(spec.nodes.iter().map(|node| node.name.clone()))
-            .collect();
-        if names.is_empty() {
-            return Ok(known);
-        }
-        if let Some(unknown) = names.iter().find(|name| !known.contains(*name)) {
-            let known: Vec<String> = known.into_iter().collect();
-            let text = format!("there is no node {unknown:?}; there are {}", known.join(", "));
-            return Err(Status::not_found(text));
-        }
-        Ok(names.into_iter().collect())
-    }
-
-    fn wish(
-        &self,
-        goal: Goal,
-        spec: Option<Loaded>,
-        timeout_ms: u64,
-    ) -> Result<Response<ProgressStream>, Status> {
-        let timeout =
-            if timeout_ms == 0 { TIMEOUT_DEFAULT } else { Duration::from_millis(timeout_ms) };
-        let (listener, lines) = mpsc::channel(PROGRESS_QUEUE_MAX);
-        let wish = Wish { goal, spec, timeout, voice: Voice::to(listener) };
-        let busy = || Status::unavailable("the agent is ending or busy with other requests");
-        self.wishes.try_send(wish).or(Err(busy()))?;
-        Ok(Response::new(Box::pin(ReceiverStream::new(lines).map(Ok))))
-    }
+/// Reads a spec that somebody wants.
+pub(crate) fn load(
+    cluster: &Cluster,
+    source: &str,
+    text: &str,
+) -> Result<Loaded, (Outcome, String)> {
+    let loaded = spec::parse(source.as_ref(), text)
+        .map_err(|errors| (Outcome::BadSpec, errors.to_string()))?;
+    accepts(cluster, &loaded.spec).map_err(|reason| (Outcome::Refused, reason))?;
+    Ok(loaded)
 }
 
 /// Whether this agent may take this spec at all.
 pub(crate) fn accepts(cluster: &Cluster, spec: &ClusterSpec) -> Result<(), String> {
-    let remote = remote_hosts(spec);
+    if let Some(many) = &cluster.many {
+        for node in spec.nodes.iter().filter(|node| node.host == many.file.host) {
+            many.file.allow.permits(spec, node)?;
+        }
+        let state = cluster.control.state();
+        for node in &spec.nodes {
+            let before = state.node(&node.name).and_then(|ledger| ledger.host.as_ref());
+            if let Some(before) = before.filter(|before| **before != node.host) {
+                return Err(format!(
+                    "node {} is on {before}, and a node does not move to another host: give the one on \
+                     {} a new name",
+                    node.name, node.host
+                ));
+            }
+        }
+    }
+    let remote = if cluster.many.is_some() { Vec::new() } else { remote_hosts(spec) };
     if !remote.is_empty() {
         return Err(format!(
             "this agent runs nodes of its own machine, and {} {} another",
@@ -214,11 +213,4 @@ pub(crate) fn accepts(cluster: &Cluster, spec: &ClusterSpec) -> Result<(), Strin
         ));
     }
     Ok(())
-}
-
-/// A stream that holds nothing but the refusal.
-fn refused(outcome: Outcome, text: String) -> Response<ProgressStream> {
-    let last =
-        Progress { kind: Kind::End.into(), outcome: outcome.into(), text, ..Progress::default() };
-    Response::new(Box::pin(tokio_stream::once(Ok(last))))
 }

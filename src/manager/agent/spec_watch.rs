@@ -3,20 +3,20 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use notify::{RecursiveMode, Watcher};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use wire::agentpb::{ApplyRequest, progress::Kind};
 
 use crate::{
     agent::{
         cluster::Cluster,
+        gateway::{Call, Gateway, ProgressStream},
         planner::{plan_checked, wanted_goal},
-        reconcile::Request as Wish,
         service::accepts,
-        voice::Voice,
     },
     control::{entry::Goal, state::ControlState},
     observe,
@@ -29,8 +29,14 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Watches until the control group is gone.
-pub(crate) async fn run(cluster: Arc<Cluster>, wishes: mpsc::Sender<Wish>) {
+pub(crate) async fn run(gateway: Gateway) {
+    let cluster = gateway.cluster.clone();
     let mut states = cluster.control.watch();
+    let own = cluster.many.as_ref().map(|many| many.file.spec.clone());
+    let source_of = |state: &ControlState| match &own {
+        Some(own) => own.clone().filter(|_| state.spec.is_some()),
+        None => state.spec.as_ref().map(|spec| PathBuf::from(&spec.source)),
+    };
     loop {
         let source = source_of(&states.borrow_and_update());
         let Some(source) = source else {
@@ -47,32 +53,53 @@ pub(crate) async fn run(cluster: Arc<Cluster>, wishes: mpsc::Sender<Wish>) {
                 None
             }
         };
-        let mut last_seen = cluster.control.state().spec.as_ref().map(|spec| spec.digest.clone());
+        let mut last_seen = Seen::begin(&cluster, &source);
         while source_of(&states.borrow_and_update()).as_ref() == Some(&source) {
             tokio::select! {
                 Some(()) = touches.recv() => {
                     settle(&mut touches).await;
-                    on_touch(&cluster, &wishes, &source, &mut last_seen).await;
+                    on_touch(&gateway, &source, &mut last_seen).await;
                 }
                 changed = states.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    note_applied(&states, &mut last_seen);
+                    last_seen.note_applied(&states.borrow());
                 }
             }
         }
     }
 }
 
-fn source_of(state: &ControlState) -> Option<PathBuf> {
-    state.spec.as_ref().map(|spec| PathBuf::from(&spec.source))
+/// The content of the file that this agent last saw, and the revision that it was. An edit is a
+/// change against it: an old file on a host that comes back is none.
+#[derive(Debug)]
+struct Seen {
+    digest: Option<String>,
+    revision: u64,
 }
 
-/// What was applied is what was seen.
-fn note_applied(states: &watch::Receiver<Arc<ControlState>>, last_seen: &mut Option<String>) {
-    if let Some(spec) = &states.borrow().spec {
-        *last_seen = Some(spec.digest.clone());
+impl Seen {
+    /// An embedded agent's file is what was applied last. An agent among others takes the file as it
+    /// finds it: it may be an old one.
+    fn begin(cluster: &Cluster, source: &Path) -> Self {
+        let state = cluster.control.state();
+        let revision = state.spec_revision();
+        let digest = match &cluster.many {
+            None => state.spec.as_ref().map(|spec| spec.digest.clone()),
+            Some(_) => spec::load(source).ok().map(|loaded| loaded.digest),
+        };
+        Self { digest, revision }
+    }
+
+    /// What was applied is what was seen, if the file says the same or is the very one.
+    fn note_applied(&mut self, state: &ControlState) {
+        if let Some(spec) = &state.spec
+            && self.revision != spec.revision
+        {
+            self.revision = spec.revision;
+            self.digest = Some(spec.digest.clone());
+        }
     }
 }
 
@@ -97,12 +124,8 @@ async fn settle(touches: &mut mpsc::Receiver<()>) {
     while let Ok(Some(())) = tokio::time::timeout(DEBOUNCE, touches.recv()).await {}
 }
 
-async fn on_touch(
-    cluster: &Arc<Cluster>,
-    wishes: &mpsc::Sender<Wish>,
-    source: &Path,
-    last_seen: &mut Option<String>,
-) {
+async fn on_touch(gateway: &Gateway, source: &Path, last_seen: &mut Seen) {
+    let cluster = &gateway.cluster;
     let loaded = match spec::load(source) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -113,10 +136,14 @@ async fn on_touch(
             return;
         }
     };
-    if last_seen.as_ref() == Some(&loaded.digest) {
+    if last_seen.digest.as_ref() == Some(&loaded.digest) {
         return;
     }
-    *last_seen = Some(loaded.digest.clone());
+    last_seen.digest = Some(loaded.digest.clone());
+    let state = cluster.control.state();
+    if state.spec.as_ref().is_some_and(|spec| spec.digest == loaded.digest) {
+        return;
+    }
     if let Err(reason) = accepts(cluster, &loaded.spec) {
         tracing::warn!("the edit of {} is refused: {reason}", source.display());
         return;
@@ -126,10 +153,31 @@ async fn on_touch(
         tracing::info!("waits for `etcd-manager apply {}`: auto-apply is off", source.display());
         return;
     }
-    let wish =
-        Wish { goal: Goal::Converge, spec: Some(loaded), timeout: TIMEOUT, voice: Voice::to_log() };
-    if wishes.try_send(wish).is_err() {
-        tracing::warn!("the edit of {} was not applied: the agent is busy", source.display());
+    let request = ApplyRequest {
+        text: loaded.text,
+        source: loaded.spec.source.to_string_lossy().into_owned(),
+        timeout_ms: u64::try_from(TIMEOUT.as_millis()).unwrap_or(u64::MAX),
+        // Somebody may have applied something else since this file was seen.
+        expect: cluster.many.is_some().then_some(last_seen.revision),
+    };
+    match gateway.ask(Call::Apply(request), false).await {
+        Ok(lines) => drop(tokio::spawn(tell(lines.into_inner()))),
+        Err(status) => {
+            tracing::warn!(
+                "the edit of {} was not applied: {}",
+                source.display(),
+                status.message()
+            );
+        }
+    }
+}
+
+/// Reads to the end: a request that nobody listens to is held.
+async fn tell(mut lines: ProgressStream) {
+    while let Some(Ok(line)) = lines.next().await {
+        if line.kind() == Kind::End {
+            tracing::info!("the edit of the spec: {}", line.text);
+        }
     }
 }
 
@@ -137,7 +185,7 @@ async fn show(cluster: &Cluster, loaded: &Loaded, source: &Path) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let observation = observe::observe(cluster, &loaded.spec).await;
+    let observation = observe::observe_draft(cluster, loaded).await;
     let history = observe::history(&cluster.control.state());
     let goal = wanted_goal(&Goal::Converge);
     let plan = plan_checked(&goal, &loaded.spec, &observation, &history);

@@ -1,5 +1,7 @@
 //! Tells whoever asked for something how it goes, and the log.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::{sync::mpsc, time::Instant};
 use wire::agentpb::{
     Progress,
@@ -14,17 +16,19 @@ pub(crate) const PROGRESS_QUEUE_MAX: usize = 64;
 pub(crate) struct Voice {
     listener: Option<mpsc::Sender<Progress>>,
     begun: Instant,
+    /// Number of the goal that the request became; 0 before.
+    goal: AtomicU64,
 }
 
 impl Voice {
     /// Speaks to the command line.
     pub(crate) fn to(listener: mpsc::Sender<Progress>) -> Self {
-        Self { listener: Some(listener), begun: Instant::now() }
+        Self { listener: Some(listener), begun: Instant::now(), goal: AtomicU64::new(0) }
     }
 
     /// Speaks to the log only.
     pub(crate) fn to_log() -> Self {
-        Self { listener: None, begun: Instant::now() }
+        Self { listener: None, begun: Instant::now(), goal: AtomicU64::new(0) }
     }
 
     /// Whether the listener hung up: the operator interrupted.
@@ -37,6 +41,15 @@ impl Voice {
         match &self.listener {
             Some(listener) => listener.closed().await,
             None => std::future::pending().await,
+        }
+    }
+
+    /// The request was committed as this goal.
+    pub(crate) fn is_goal(&self, number: u64) {
+        self.goal.store(number, Ordering::Relaxed);
+        if let Some(listener) = &self.listener {
+            // Not worth a wait: every later line says it too.
+            drop(listener.try_send(self.progress(Kind::Waiting, String::new())));
         }
     }
 
@@ -86,6 +99,7 @@ impl Voice {
 
     fn progress(&self, kind: Kind, text: String) -> Progress {
         let elapsed_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Progress { kind: kind.into(), text, elapsed_ms, ..Progress::default() }
+        let goal = self.goal.load(Ordering::Relaxed);
+        Progress { kind: kind.into(), text, elapsed_ms, goal, ..Progress::default() }
     }
 }

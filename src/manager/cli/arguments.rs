@@ -89,6 +89,14 @@ pub(super) struct SpecOption {
     pub(super) file: PathBuf,
 }
 
+/// Which agent to ask, where it is not the one of this machine.
+#[derive(Debug, Args)]
+pub(super) struct Reach {
+    /// Ask this agent; by default the one of this machine, else those of the spec's hosts
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) agent: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Apply {
     #[command(flatten)]
@@ -96,18 +104,25 @@ pub(super) struct Apply {
     /// Show the plan only
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Apply only if the wanted spec is at this revision (see `status`): of two operators at once one wins
+    #[arg(long, value_name = "REVISION", conflicts_with = "dry_run")]
+    pub(super) expect: Option<u64>,
     /// Give up after this long
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
     /// Form of the progress
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) reach: Reach,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Plan {
     #[command(flatten)]
     spec: SpecArgument,
+    #[command(flatten)]
+    pub(super) reach: Reach,
     /// Form of the plan
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Output,
@@ -123,6 +138,8 @@ pub(super) struct Check {
 pub(super) struct Status {
     #[command(flatten)]
     spec: SpecArgument,
+    #[command(flatten)]
+    pub(super) reach: Reach,
     /// Form of the status; docs/status-json.md describes the JSON
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Output,
@@ -136,6 +153,8 @@ pub(super) struct Env {
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Form,
     #[command(flatten)]
+    pub(super) reach: Reach,
+    #[command(flatten)]
     pub(super) spec: SpecOption,
 }
 
@@ -143,6 +162,8 @@ pub(super) struct Env {
 pub(super) struct Flags {
     /// The node
     pub(super) node: String,
+    #[command(flatten)]
+    pub(super) reach: Reach,
     #[command(flatten)]
     pub(super) spec: SpecOption,
 }
@@ -160,6 +181,8 @@ pub(super) struct Logs {
     /// Go on with what it says from now on
     #[arg(short, long)]
     pub(super) follow: bool,
+    #[command(flatten)]
+    pub(super) reach: Reach,
     /// How many lines to begin with
     #[arg(short = 'n', long, default_value_t = 100)]
     pub(super) lines: usize,
@@ -176,6 +199,8 @@ pub(super) struct Restart {
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Output,
     #[command(flatten)]
+    pub(super) reach: Reach,
+    #[command(flatten)]
     pub(super) spec: SpecOption,
 }
 
@@ -183,9 +208,10 @@ pub(super) struct Restart {
 pub(super) struct Stop {
     /// The nodes; all if none is named
     pub(super) nodes: Vec<String>,
-    /// End the agent as well, once the nodes are stopped
-    #[arg(long, conflicts_with = "nodes")]
-    pub(super) agent: bool,
+    /// Without a value: end this machine's agent as well, once the nodes are stopped. With one: ask
+    /// the agent there, and let it run
+    #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, value_parser = address)]
+    pub(super) agent: Option<Option<String>>,
     /// Give up after this long
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
@@ -207,11 +233,16 @@ pub(super) struct Start {
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Output,
     #[command(flatten)]
+    pub(super) reach: Reach,
+    #[command(flatten)]
     pub(super) spec: SpecOption,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Agent {
+    /// The agent of a host among others: its agent.toml (docs/agent-toml.md)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["state_dir", "file"])]
+    pub(super) config: Option<PathBuf>,
     /// Folder of the agent's own state; by default the one that the spec names
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
@@ -223,6 +254,26 @@ pub(super) struct Agent {
     pub(super) pid_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) spec: SpecOption,
+}
+
+/// `stop --agent n1` is a mistake, not an address.
+fn address(text: &str) -> Result<String, String> {
+    if text.contains(':') {
+        return Ok(text.to_owned());
+    }
+    Err("it is no HOST:PORT; name nodes before `--agent`".to_owned())
+}
+
+impl Stop {
+    /// Which agent to ask.
+    pub(super) fn reach(&self) -> Reach {
+        Reach { agent: self.agent.clone().flatten() }
+    }
+
+    /// Whether the agent is to end as well.
+    pub(super) fn ends_agent(&self) -> bool {
+        self.agent == Some(None)
+    }
 }
 
 impl SpecArgument {

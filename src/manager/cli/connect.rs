@@ -13,10 +13,11 @@ use wire::agentpb::{HelloRequest, agent_client::AgentClient};
 
 use super::{
     Environment,
+    arguments::Reach,
     outcome::{Failure, NO_AGENT, TAKEN},
 };
 use crate::{
-    agent::{SOCKET, local::remote_hosts},
+    agent::{SOCKET, link, local::remote_hosts},
     spec::ClusterSpec,
     supervise::{child, folders::make_private, process::ProcessId},
 };
@@ -30,8 +31,35 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 const START_PAUSE: Duration = Duration::from_millis(5);
 const TAKEN_PAUSE: Duration = Duration::from_millis(100);
 
-/// The agent that keeps this spec's state dir, if one answers.
-pub(super) async fn find(state_dir: &Path) -> Option<AgentClient<Channel>> {
+/// The agent that is named, or this machine's, or one of the spec's hosts, if one answers.
+pub(super) async fn find(spec: &ClusterSpec, reach: &Reach) -> Option<AgentClient<Channel>> {
+    if let Some(address) = &reach.agent {
+        return dial(address).await.ok();
+    }
+    if let Some(agent) = find_here(&spec.agent.state_dir).await {
+        return Some(agent);
+    }
+    for host in remote_hosts(spec) {
+        if let Ok(agent) = dial(&format!("{host}:{}", spec.agent.port)).await {
+            return Some(agent);
+        }
+    }
+    None
+}
+
+/// The agent at an address.
+async fn dial(address: &str) -> Result<AgentClient<Channel>, String> {
+    let channel = link::channel(address)?;
+    let mut agent = AgentClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+    match tokio::time::timeout(HELLO_MAX, agent.hello(HelloRequest {})).await {
+        Ok(Ok(_)) => Ok(agent),
+        Ok(Err(status)) => Err(link::reason(&status)),
+        Err(_elapsed) => Err(format!("no answer within {HELLO_MAX:?}")),
+    }
+}
+
+/// The agent that keeps this state dir, if one answers.
+async fn find_here(state_dir: &Path) -> Option<AgentClient<Channel>> {
     let socket = state_dir.join(SOCKET);
     let dial = service_fn(move |_| {
         let socket = socket.clone();
@@ -47,35 +75,50 @@ pub(super) async fn find(state_dir: &Path) -> Option<AgentClient<Channel>> {
 }
 
 /// The agent, or why there is none.
-pub(super) async fn expect(state_dir: &Path) -> Result<AgentClient<Channel>, Failure> {
-    find(state_dir).await.ok_or_else(|| {
-        let socket = state_dir.join(SOCKET);
-        let text =
-            format!("no agent answers on {}; `etcd-manager start` starts one", socket.display());
-        Failure::new(NO_AGENT, text)
-    })
+pub(super) async fn expect(
+    spec: &ClusterSpec,
+    reach: &Reach,
+) -> Result<AgentClient<Channel>, Failure> {
+    if let Some(address) = &reach.agent {
+        let silent = |reason| Failure::new(NO_AGENT, format!("no agent on {address}: {reason}"));
+        return dial(address).await.map_err(silent);
+    }
+    find(spec, reach).await.ok_or_else(|| Failure::new(NO_AGENT, nobody(spec)))
+}
+
+/// Where was looked, and what to do.
+fn nobody(spec: &ClusterSpec) -> String {
+    let socket = spec.agent.state_dir.join(SOCKET);
+    let remote = remote_hosts(spec);
+    if remote.is_empty() {
+        return format!(
+            "no agent answers on {}; `etcd-manager start` starts one",
+            socket.display()
+        );
+    }
+    format!(
+        "no agent answers on {}, nor on port {} of {}; start one on each host: \
+         etcd-manager agent --config agent.toml (docs/agent-toml.md)",
+        socket.display(),
+        spec.agent.port,
+        remote.join(", ")
+    )
 }
 
 /// The agent; a new one if none answers and every host of the spec is this machine.
 pub(super) async fn ensure(
     spec: &ClusterSpec,
+    reach: &Reach,
     environment: &Environment,
 ) -> Result<AgentClient<Channel>, Failure> {
+    if reach.agent.is_some() || !remote_hosts(spec).is_empty() {
+        return expect(spec, reach).await;
+    }
     let state_dir = &spec.agent.state_dir;
-    if let Some(agent) = find(state_dir).await {
-        return Ok(agent);
+    match find_here(state_dir).await {
+        Some(agent) => Ok(agent),
+        None => start(state_dir, environment).await,
     }
-    let remote = remote_hosts(spec);
-    if !remote.is_empty() {
-        let text = format!(
-            "no agent answers on {}, and none is started here: {} is not this machine. \
-             `etcd-manager env NODE` and `flags NODE` print what each host's node is started with",
-            state_dir.join(SOCKET).display(),
-            remote.join(", ")
-        );
-        return Err(Failure::new(NO_AGENT, text));
-    }
-    start(state_dir, environment).await
 }
 
 async fn start(
@@ -101,7 +144,7 @@ async fn start(
     let mut child = spawn()?;
     let begun = environment.clock.now();
     loop {
-        if let Some(agent) = find(state_dir).await {
+        if let Some(agent) = find_here(state_dir).await {
             return Ok(agent);
         }
         let ended = child.try_wait().map_err(|error| failed(error.to_string()))?;

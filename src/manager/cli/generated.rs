@@ -5,7 +5,7 @@ use wire::agentpb::StatusRequest;
 
 use super::{
     Environment,
-    arguments::{Env, Flags, Form},
+    arguments::{Env, Flags, Form, Reach},
     connect, offline,
     outcome::{Failure, Outcome, USAGE},
     screen::Screen,
@@ -22,7 +22,7 @@ pub(super) async fn environment(
 ) -> Result<Outcome, Failure> {
     let spec = spec::load(&env.spec.file)?.spec;
     let node = node(&spec, &env.node)?;
-    let lineage = lineage(&spec, environment).await?;
+    let lineage = lineage(&spec, &env.reach, environment).await?;
     let variables = generate::environment(&spec, node, &lineage);
     screen.print(&match env.format {
         Form::Shell => render::shell(&variables),
@@ -39,7 +39,7 @@ pub(super) async fn flags(
 ) -> Result<Outcome, Failure> {
     let spec = spec::load(&flags.spec.file)?.spec;
     let node = node(&spec, &flags.node)?;
-    let lineage = lineage(&spec, environment).await?;
+    let lineage = lineage(&spec, &flags.reach, environment).await?;
     let words = generate::command_line(&spec, node, &lineage, &environment.manager);
     screen.print(&render::command(&words));
     Ok(Outcome::Done)
@@ -53,9 +53,13 @@ pub(super) fn node<'a>(spec: &'a ClusterSpec, name: &str) -> Result<&'a NodeSpec
 }
 
 /// The recorded lineage; where none was prepared, the one that a first apply would prepare.
-async fn lineage(spec: &ClusterSpec, environment: &Environment) -> Result<Lineage, Failure> {
+async fn lineage(
+    spec: &ClusterSpec,
+    reach: &Reach,
+    environment: &Environment,
+) -> Result<Lineage, Failure> {
     let state_dir = &spec.agent.state_dir;
-    let recorded = match connect::find(state_dir).await {
+    let recorded = match connect::find(spec, reach).await {
         Some(mut agent) => {
             let json = agent.status(StatusRequest {}).await?.into_inner().lineage_json;
             if json.is_empty() { None } else { Some(parse(&json)?) }

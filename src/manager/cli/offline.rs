@@ -12,8 +12,11 @@ use super::{
 use crate::{
     agent::planner::plan_checked,
     control::{Control, state::ControlState},
-    observe::{self, Sources, probe},
-    plan::{AgentState, Goal, Plan},
+    observe::{
+        self, Sources, probe,
+        sights::{self, HostSight},
+    },
+    plan::{AgentState, Fact, Goal, Plan},
     spec::ClusterSpec,
     supervise::{
         record::NodeDir,
@@ -49,13 +52,17 @@ pub(super) async fn plan(spec: &ClusterSpec, environment: &Environment) -> Resul
         nodes.insert(name.clone(), (process, probe));
     }
     let sources = Sources {
-        agent: AgentState::Absent,
         manager: &environment.manager,
         disk,
         state: &state,
         nodes,
+        host: None,
+        busy: BTreeMap::new(),
     };
-    let observation = observe::observe_from(&sources, spec).await;
+    let facts = Ok(observe::facts_from(&sources, spec).await);
+    let sight = HostSight { host: String::new(), facts };
+    let mut observation = sights::merge(&[sight], &environment.manager, spec);
+    observation.agent = Fact::Known(AgentState::Absent);
     let mut history = observe::history(&state);
     history.stopped.clear();
     Ok(plan_checked(&Goal::Converge, spec, &observation, &history))

@@ -20,10 +20,12 @@ pub(super) const HELD: u8 = 6;
 pub(super) const TAKEN: u8 = 7;
 /// The agent's own state cannot be read; it does nothing (R13).
 pub(super) const UNREADABLE: u8 = 8;
+/// The agents have no quorum; nodes run on.
+pub(super) const NO_QUORUM: u8 = 9;
 
 /// All exit codes with their meaning.
 #[must_use]
-pub fn exit_codes() -> [(u8, &'static str); 9] {
+pub fn exit_codes() -> [(u8, &'static str); 10] {
     [
         (OK, "done, or nothing to do"),
         (FAILED, "failed, or could not converge in time; the last line says why"),
@@ -34,6 +36,7 @@ pub fn exit_codes() -> [(u8, &'static str); 9] {
         (HELD, "interrupted: the running step is finished, the rest waits for the next apply"),
         (TAKEN, "another agent runs on this state dir"),
         (UNREADABLE, "the agent's own state cannot be read or written; it does nothing"),
+        (NO_QUORUM, "the agents have no quorum, so nothing can be changed; nodes run on"),
     ]
 }
 
@@ -94,6 +97,7 @@ impl From<tonic::Status> for Failure {
             tonic::Code::NotFound => USAGE,
             tonic::Code::FailedPrecondition => REFUSED,
             tonic::Code::Unavailable => NO_AGENT,
+            tonic::Code::Aborted => NO_QUORUM,
             _ => FAILED,
         };
         Self::new(code, status.message().to_owned())

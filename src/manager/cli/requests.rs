@@ -9,13 +9,14 @@ use wire::agentpb::{
 
 use super::{
     Environment,
-    arguments::{Apply, Output, Restart, Start, Status, Stop},
+    arguments::{Apply, Output, Reach, Restart, Start, Status, Stop},
     connect, offline,
     outcome::{Failure, Outcome},
     progress,
     screen::Screen,
 };
 use crate::{
+    agent::local::remote_hosts,
     plan::{NoteKind, render},
     report::{StatusReport, table},
     spec::{self, Loaded},
@@ -44,7 +45,7 @@ pub(super) async fn apply(
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let loaded = load(&apply.spec_file(), screen)?;
-    let mut agent = connect::ensure(&loaded.spec, environment).await?;
+    let mut agent = connect::ensure(&loaded.spec, &apply.reach, environment).await?;
     let hello = agent.hello(HelloRequest {}).await?.into_inner();
     if hello.version != env!("CARGO_PKG_VERSION") {
         screen.error(&format!(
@@ -59,19 +60,23 @@ pub(super) async fn apply(
         source: source(&loaded),
         text: loaded.text,
         timeout_ms: millis(apply.timeout),
+        expect: apply.expect,
     };
     let lines = agent.apply(request).await?.into_inner();
     progress::follow(lines, apply.output, screen).await
 }
 
 pub(super) async fn plan(
-    file: &Path,
+    (file, reach): (&Path, &Reach),
     output: Output,
     environment: &Environment,
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let loaded = load(file, screen)?;
-    let found = connect::find(&loaded.spec.agent.state_dir).await;
+    let found = connect::find(&loaded.spec, reach).await;
+    if found.is_none() && (reach.agent.is_some() || !remote_hosts(&loaded.spec).is_empty()) {
+        connect::expect(&loaded.spec, reach).await?;
+    }
     let (text, json, refused) = if let Some(mut agent) = found {
         let request = PlanRequest { source: source(&loaded), text: loaded.text };
         let plan = agent.plan(request).await?.into_inner();
@@ -95,8 +100,8 @@ pub(super) fn check(file: &Path, screen: &mut Screen) -> Result<Outcome, Failure
 
 pub(super) async fn status(status: &Status, screen: &mut Screen) -> Result<Outcome, Failure> {
     // Only to find the agent: a spec with a mistake in it must not hide the cluster.
-    let state_dir = spec::state_dir(&status.spec_file())?;
-    let mut agent = connect::expect(&state_dir).await?;
+    let spec = spec::despite_mistakes(&status.spec_file())?;
+    let mut agent = connect::expect(&spec, &status.reach).await?;
     let answer = agent.status(StatusRequest {}).await?.into_inner();
     let report: StatusReport = serde_json::from_str(&answer.json).map_err(|error| {
         Failure::failed(format!("the agent's status is not understood: {error}"))
@@ -117,7 +122,7 @@ pub(super) async fn restart(
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let loaded = load(&restart.spec.file, screen)?;
-    let mut agent = connect::ensure(&loaded.spec, environment).await?;
+    let mut agent = connect::ensure(&loaded.spec, &restart.reach, environment).await?;
     let request =
         RestartRequest { node: restart.node.clone(), timeout_ms: millis(restart.timeout) };
     let lines = agent.restart(request).await?.into_inner();
@@ -130,7 +135,7 @@ pub(super) async fn start(
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let loaded = load(&start.spec.file, screen)?;
-    let mut agent = connect::ensure(&loaded.spec, environment).await?;
+    let mut agent = connect::ensure(&loaded.spec, &start.reach, environment).await?;
     let request = StartRequest { nodes: start.nodes.clone(), timeout_ms: millis(start.timeout) };
     let lines = agent.start(request).await?.into_inner();
     progress::follow(lines, start.output, screen).await
@@ -143,21 +148,22 @@ pub(super) async fn stop(
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let loaded = load(&stop.spec.file, screen)?;
-    let state_dir = &loaded.spec.agent.state_dir;
-    let found = connect::find(state_dir).await;
-    if found.is_none() && offline::is_stopped(&environment.disk, state_dir)? {
+    let (reach, state_dir) = (stop.reach(), &loaded.spec.agent.state_dir);
+    let found = connect::find(&loaded.spec, &reach).await;
+    let is_local = reach.agent.is_none() && remote_hosts(&loaded.spec).is_empty();
+    if found.is_none() && is_local && offline::is_stopped(&environment.disk, state_dir)? {
         screen.line("nothing runs");
         return Ok(Outcome::Done);
     }
     // An agent that was killed has left nodes behind; only an agent stops them.
     let mut agent = match found {
         Some(agent) => agent,
-        None => connect::ensure(&loaded.spec, environment).await?,
+        None => connect::ensure(&loaded.spec, &reach, environment).await?,
     };
     let request = StopRequest { nodes: stop.nodes.clone(), timeout_ms: millis(stop.timeout) };
     let lines = agent.stop(request).await?.into_inner();
     let outcome = progress::follow(lines, stop.output, screen).await?;
-    if stop.agent && outcome.code() == 0 {
+    if stop.ends_agent() && outcome.code() == 0 {
         let pid = agent.hello(HelloRequest {}).await?.into_inner().pid;
         agent.shutdown(ShutdownRequest {}).await?;
         connect::await_gone(pid).await?;

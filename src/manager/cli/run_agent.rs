@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     agent::{self, AgentError, AgentOptions},
-    spec,
+    spec::{self, agent_file},
     supervise::{RotatingLog, record::LogFile},
 };
 
@@ -27,24 +27,32 @@ const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
 const LOGS_KEPT: u32 = 3;
 
 pub(super) async fn run(agent: &Agent, environment: &Environment) -> Result<Outcome, Failure> {
-    let state_dir = match &agent.state_dir {
-        Some(dir) => dir.clone(),
-        None => spec::state_dir(&agent.spec.file)?,
+    let loaded = agent.config.as_deref().map(agent_file::load).transpose()?;
+    let state_dir = match (&loaded, &agent.state_dir) {
+        (Some((file, _)), _) => file.state_dir.clone(),
+        (None, Some(dir)) => dir.clone(),
+        (None, None) => spec::state_dir(&agent.spec.file)?,
     };
     let state_dir: PathBuf = std::path::absolute(state_dir)?;
     log_to(agent.log_file.as_deref())?;
+    for warning in loaded.iter().flat_map(|(_, warnings)| warnings) {
+        tracing::warn!("{warning}");
+    }
     let options = AgentOptions {
         manager: environment.manager.clone(),
         state_dir,
         disk: environment.disk.clone(),
         clock: environment.clock.clone(),
         pid_file: agent.pid_file.as_deref().map(std::path::absolute).transpose()?,
+        file: loaded.map(|(file, _)| file),
     };
     agent::run(options).await.map_err(|error| {
         let code = match &error {
             AgentError::Taken(_) => TAKEN,
             AgentError::Control(_) => UNREADABLE,
-            AgentError::StateDir { .. } | AgentError::Socket { .. } => FAILED,
+            AgentError::StateDir { .. }
+            | AgentError::Address { .. }
+            | AgentError::Socket { .. } => FAILED,
         };
         Failure::new(code, ErrorChain(&error).to_string())
     })?;

@@ -1,7 +1,7 @@
 //! Adds committed entries to the state, answers those who wait for them, and writes snapshots. One
 //! thread; it receives from the raft owner and hands to the watchers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base::{ErrorChain, Index};
 use consensus::{Apply, Busy, ConsensusError, Host, Raft, ReadState};
@@ -12,7 +12,9 @@ use wire::{raftpb, walpb};
 
 use super::{
     ControlError,
-    group::{Shared, fold},
+    fold::fold,
+    group::{Post, Shared},
+    seat::Contact,
     state::ControlState,
 };
 
@@ -24,11 +26,33 @@ const SNAPSHOT_ENTRIES: u64 = 1000;
 pub(super) struct Outlets {
     pub(super) to_applier: Sender<Apply>,
     pub(super) shared: Arc<Shared>,
+    /// None in a group of one for good.
+    pub(super) post: Option<Arc<dyn Post>>,
+    /// Where the sending of snapshots is reported; set right after the start.
+    pub(super) reports: Arc<OnceLock<Raft>>,
+}
+
+/// A state and its place in the log.
+#[derive(Debug, Clone)]
+pub(super) struct Checkpoint {
+    pub(super) state: Arc<ControlState>,
+    pub(super) place: raftpb::SnapshotMetadata,
 }
 
 impl Host for Outlets {
-    /// A group of one has nobody to send to.
-    fn send(&mut self, _messages: Vec<raftpb::Message>) {}
+    fn send(&mut self, messages: Vec<raftpb::Message>) {
+        // A group of one has nobody to send to.
+        let Some(post) = &self.post else { return };
+        for mut message in messages {
+            if message.r#type() == raftpb::MessageType::MsgSnap && !self.fill(&mut message) {
+                if let Some(raft) = self.reports.get() {
+                    raft.report_snapshot(message.to.into(), false);
+                }
+                continue;
+            }
+            post.send(message);
+        }
+    }
 
     fn apply(&mut self, work: Apply) {
         if self.to_applier.send(work).is_err() {
@@ -48,6 +72,20 @@ impl Host for Outlets {
             Err(error) => ErrorChain(&error).to_string(),
         };
         self.shared.give_up(text);
+    }
+}
+
+impl Outlets {
+    /// Puts the newest applied state into a message that is to carry a snapshot.
+    fn fill(&self, message: &mut raftpb::Message) -> bool {
+        let checkpoint = self.shared.checkpoint.lock().clone();
+        let Some(Checkpoint { state, place }) = checkpoint else { return false };
+        if place.index < message.snapshot.metadata.index {
+            return false;
+        }
+        let Ok(bytes) = serde_json::to_vec(&*state) else { return false };
+        message.snapshot = raftpb::Snapshot { data: Some(bytes.into()), metadata: place };
+        true
     }
 }
 
@@ -87,9 +125,7 @@ impl Applier {
         for work in work {
             let done = match work {
                 Apply::Entries(entries) => self.apply(&entries),
-                Apply::Snapshot(_) => {
-                    Err(ControlError::Broken("a group of one was sent a snapshot".to_owned()))
-                }
+                Apply::Snapshot(snapshot) => self.replace(&snapshot),
             };
             if let Err(error) = done {
                 self.shared.give_up(ErrorChain(&error).to_string());
@@ -99,14 +135,39 @@ impl Applier {
         }
     }
 
+    /// A leader's state takes the place of everything.
+    fn replace(&mut self, snapshot: &raftpb::Snapshot) -> Result<(), ControlError> {
+        let bytes = snapshot.data.as_deref().unwrap_or_default();
+        let index = snapshot.metadata.index;
+        self.state = serde_json::from_slice(bytes)
+            .map_err(|source| ControlError::Entry { index, source })?;
+        self.voters = snapshot.metadata.conf_state.clone();
+        self.snapshot_at = index;
+        self.state.applied = index;
+        self.publish(snapshot.metadata.clone());
+        self.raft.applied(Index::new(index));
+        Ok(())
+    }
+
+    fn publish(&self, place: raftpb::SnapshotMetadata) -> Arc<ControlState> {
+        let state = Arc::new(self.state.clone());
+        *self.shared.checkpoint.lock() = Some(Checkpoint { state: state.clone(), place });
+        self.shared.publish.send_replace(state.clone());
+        state
+    }
+
     fn apply(&mut self, entries: &[raftpb::Entry]) -> Result<(), ControlError> {
         for entry in entries {
             if entry.r#type() == raftpb::EntryType::EntryConfChange {
                 self.change_group(entry)?;
             }
-            let Some((envelope, outcome)) = fold(&mut self.state, entry)? else { continue };
-            let state = Arc::new(self.state.clone());
-            self.shared.publish.send_replace(state.clone());
+            let folded = fold(&mut self.state, entry)?;
+            let state = self.publish(raftpb::SnapshotMetadata {
+                conf_state: self.voters.clone(),
+                index: entry.index,
+                term: entry.term,
+            });
+            let Some((envelope, outcome)) = folded else { continue };
             if envelope.incarnation != self.incarnation {
                 continue;
             }
@@ -128,7 +189,18 @@ impl Applier {
         let change = raftpb::ConfChange::decode(payload)
             .map_err(|source| ControlError::Change { index: entry.index, source })?;
         let stopped = |busy: Busy| ControlError::Broken(busy.to_string());
+        // Who is admitted is named in the change; a group of one of the first version names nobody.
+        let context = change.context.clone().unwrap_or_default();
+        let contact = serde_json::from_slice::<Contact>(&context).ok();
         self.voters = self.raft.conf_change_applied(Some(change)).map_err(stopped)?;
+        if let Some(contact) = contact {
+            let agents = &mut self.state.group.agents;
+            let agent = agents.entry(contact.member).or_default();
+            (agent.host, agent.address) = (contact.host, contact.address);
+        }
+        let voters = &self.voters.voters;
+        let members: Vec<u64> = voters.iter().chain(&self.voters.learners).copied().collect();
+        self.state.group_changed(voters, &members);
         Ok(())
     }
 

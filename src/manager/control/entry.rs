@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::generate::Lineage;
 
 /// Version of the entries this build writes, and the highest it understands.
-pub const ENTRY_VERSION: u32 = 1;
+pub const ENTRY_VERSION: u32 = 2;
 
 /// An entry as it stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Envelope {
     pub incarnation: u64,
     /// Wall time of the proposal, in milliseconds since 1970: a label only.
     pub at_ms: u64,
+    /// The reign that decided it; an entry of an earlier reign has no effect. None: no decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reign: Option<u64>,
     /// The command.
     pub entry: Entry,
 }
@@ -63,6 +66,9 @@ pub enum Entry {
     Intent {
         /// What, in a sentence.
         step: String,
+        /// Whether the agent that leads does it itself, by a call to the cluster, and not by orders.
+        #[serde(default)]
+        direct: bool,
     },
     /// The step is over.
     Outcome {
@@ -131,6 +137,99 @@ pub enum Entry {
         /// The run that ended, if it is an end.
         ended_run: Option<u64>,
     },
+    /// An agent leads from here on: orders of earlier reigns are void. Since version 2.
+    Reign {
+        /// Its control member id.
+        member: u64,
+        /// The raft term in which it leads.
+        term: u64,
+    },
+    /// What an agent says about itself. Since version 2.
+    Agent {
+        /// Its control member id.
+        member: u64,
+        /// Its host in the spec; empty for an embedded agent.
+        host: String,
+        /// Where other agents reach it: `HOST:PORT`.
+        address: String,
+        /// Its build.
+        build: String,
+        /// Highest version of entries that it understands.
+        entry_version: u32,
+    },
+    /// The agent of a host is to do something to a node. Since version 2.
+    Order {
+        /// The node.
+        node: String,
+        /// Host of the agent; empty for an embedded one.
+        host: String,
+        /// What.
+        task: Task,
+    },
+    /// An order was carried out, failed, or is withdrawn. Since version 2.
+    OrderDone {
+        /// The node.
+        node: String,
+        /// Number of the order.
+        id: u64,
+        /// Whether it had its effect.
+        done: bool,
+        /// What came of it.
+        text: String,
+    },
+}
+
+/// What an agent does to a node of its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "kebab-case")]
+pub enum Task {
+    /// Start the process as the committed spec and lineage say.
+    Start {
+        /// Its data dir.
+        data_dir: String,
+        /// Its WAL dir, if outside.
+        wal_dir: Option<String>,
+        /// Epoch of the lineage that it is started for: of another one it is not.
+        epoch: u64,
+    },
+    /// Stop the process; neither membership nor data change (R10).
+    Stop {
+        /// Whether it is to stay down.
+        for_good: bool,
+    },
+    /// Stop the process of a node that is no member any more, and put its dirs away (R4).
+    Archive {
+        /// Its data dir; nothing if it is not known.
+        data_dir: Option<String>,
+        /// Its WAL dir, if outside.
+        wal_dir: Option<String>,
+        /// Name in the archive.
+        label: String,
+    },
+    /// Have the node hand its leadership over (R11).
+    MoveLeader {
+        /// To this member.
+        #[serde(with = "id_number")]
+        to: MemberId,
+    },
+}
+
+impl Entry {
+    /// The first version that has this kind of entry: an older build reads what it can understand.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        match self {
+            Self::Reign { .. }
+            | Self::Agent { .. }
+            | Self::Order { .. }
+            | Self::OrderDone { .. }
+            | Self::Joined { .. }
+            | Self::Promoted { .. }
+            | Self::Left { .. }
+            | Self::Settled { outcome: Settlement::Deferred, .. } => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// What is to be done.
@@ -183,6 +282,8 @@ pub enum Settlement {
     Refused,
     /// Interrupted by the operator.
     Held,
+    /// A host does not answer: it goes on by itself when it does. Since version 2.
+    Deferred,
 }
 
 mod id_number {

@@ -31,6 +31,15 @@ pub enum ControlError {
         /// What is gone.
         what: &'static str,
     },
+    /// The state is of an agent among others, and an embedded one was started on it.
+    #[error(
+        "the control state in {} is of an agent among others; start it with --config agent.toml",
+        root.display()
+    )]
+    NotAlone {
+        /// Where.
+        root: PathBuf,
+    },
     /// The folder cannot be used.
     #[error("the control state cannot be reached")]
     Look(#[source] io::Error),
@@ -67,10 +76,27 @@ pub enum ControlError {
     /// An entry could not be written down: a bug.
     #[error("encode a control entry")]
     Encode(#[source] serde_json::Error),
+    /// This agent is in no group yet.
+    #[error("this agent is in no group of agents yet")]
+    NoGroup,
+    /// No quorum has answered in time: it may be committed later, or never.
+    #[error("the agents have no quorum, or none that answers: {0}")]
+    Unanswered(String),
+    /// Another agent leads.
+    #[error("this agent does not lead")]
+    NotLeading,
     /// Nothing can be committed any more.
     #[error("the control group does not go on: {0}")]
     Broken(String),
     /// It was committed and has no effect.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+}
+
+impl ControlError {
+    /// Whether the agent must end (R13): its own records cannot be trusted or written.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Rejected(_) | Self::NoGroup | Self::Unanswered(_) | Self::NotLeading)
+    }
 }

@@ -7,7 +7,11 @@ use base::{ClusterId, MemberId};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{ENTRY_VERSION, Entry, Envelope, Goal, Settlement};
+
+mod group;
+
 use crate::generate::{InitialState, Joined, Lineage};
+pub use group::{AgentRecord, GroupRecord, OrderEnd, OrderRecord, ReignRecord};
 
 /// Journal lines kept.
 const JOURNAL_MAX: usize = 200;
@@ -25,10 +29,31 @@ pub struct ControlState {
     pub lineage: Option<LineageRecord>,
     /// The step that was begun and whose outcome is not known.
     pub intent: Option<String>,
+    /// Whether the agent that led did that step itself: a call of it may still be under way.
+    #[serde(default)]
+    pub intent_is_direct: bool,
     /// What is recorded of each node.
     pub nodes: BTreeMap<String, NodeLedger>,
     /// The newest journal lines, oldest first.
     pub journal: VecDeque<JournalLine>,
+    /// Number of the newest goal, counted up.
+    #[serde(default)]
+    pub goal_number: u64,
+    /// A goal that waits for a host to answer again.
+    #[serde(default)]
+    pub deferred: Option<Goal>,
+    /// The agents and who leads them.
+    #[serde(default)]
+    pub group: GroupRecord,
+    /// What agents are to do and have not reported done, by node.
+    #[serde(default)]
+    pub orders: BTreeMap<String, OrderRecord>,
+    /// Number of the newest order, counted up.
+    #[serde(default)]
+    pub order_number: u64,
+    /// Index of the last entry in it.
+    #[serde(default)]
+    pub applied: u64,
 }
 
 /// A spec and its number.
@@ -53,6 +78,9 @@ pub struct Settled {
     pub outcome: Settlement,
     /// Why.
     pub reason: String,
+    /// The goal's number; 0 in records of the first version.
+    #[serde(default)]
+    pub number: u64,
 }
 
 /// The lineage and the latch of its bootstrap (R2).
@@ -91,6 +119,12 @@ pub struct NodeLedger {
     pub data_dir: Option<String>,
     /// Its WAL dir there, if outside.
     pub wal_dir: Option<String>,
+    /// The host that it was last started on; none in an embedded agent's records.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// How its last order ended.
+    #[serde(default)]
+    pub order: Option<OrderEnd>,
 }
 
 impl NodeLedger {
@@ -138,6 +172,14 @@ pub enum Rejected {
     /// Members come and go only once there is a cluster.
     #[error("no cluster was formed")]
     NotFormed,
+    /// Another agent leads meanwhile: the proposer's decision is void.
+    #[error("another agent leads by now (reign {actual}, not {reign})")]
+    Deposed {
+        /// Reign of the proposer.
+        reign: u64,
+        /// Reign in force.
+        actual: u64,
+    },
 }
 
 impl ControlState {
@@ -173,6 +215,7 @@ impl ControlState {
         if envelope.version > ENTRY_VERSION {
             return Err(Rejected::TooNew(envelope.version));
         }
+        self.check_reign(envelope)?;
         match &envelope.entry {
             Entry::Spec { base, text, digest, source } => {
                 let actual = self.spec_revision();
@@ -190,22 +233,47 @@ impl ControlState {
             Entry::Goal(goal) => {
                 self.forget_stops(goal);
                 self.goal = Some(goal.clone());
+                self.goal_number += 1;
+                self.deferred = None;
             }
             Entry::Settled { outcome, reason } => {
                 if let Some(goal) = self.goal.take() {
-                    self.settled =
-                        Some(Settled { goal, outcome: *outcome, reason: reason.clone() });
+                    if *outcome == Settlement::Deferred {
+                        self.deferred = Some(goal.clone());
+                    }
+                    let (reason, number) = (reason.clone(), self.goal_number);
+                    self.settled = Some(Settled { goal, outcome: *outcome, reason, number });
                 }
             }
             Entry::LineagePrepared { .. } | Entry::LineageStarted | Entry::LineageFormed => {
                 self.move_latch(&envelope.entry)?;
             }
-            Entry::Intent { step } => self.intent = Some(step.clone()),
+            Entry::Intent { step, direct } => {
+                self.intent = Some(step.clone());
+                self.intent_is_direct = *direct;
+            }
             Entry::Outcome { done, text } => {
                 let step = self.intent.take().unwrap_or_default();
                 let verb = if *done { "done" } else { "failed" };
                 self.log(envelope, "", format!("{step}: {verb}: {text}"));
             }
+            Entry::Wanted { .. }
+            | Entry::MemberSeen { .. }
+            | Entry::Joined { .. }
+            | Entry::Promoted { .. }
+            | Entry::Left { .. }
+            | Entry::Placed { .. }
+            | Entry::Happened { .. } => self.apply_node_entry(envelope)?,
+            Entry::Reign { .. }
+            | Entry::Agent { .. }
+            | Entry::Order { .. }
+            | Entry::OrderDone { .. } => self.apply_group_entry(&envelope.entry)?,
+        }
+        Ok(())
+    }
+
+    fn apply_node_entry(&mut self, envelope: &Envelope) -> Result<(), Rejected> {
+        match &envelope.entry {
             Entry::Wanted { node, run } => self.node_mut(node).wanted = Some(*run),
             Entry::MemberSeen { node, cluster, member } => {
                 self.node_mut(node).member = Some((cluster.get(), member.get()));
@@ -237,6 +305,7 @@ impl ControlState {
                 }
                 self.log(envelope, node, text.clone());
             }
+            _ => {}
         }
         Ok(())
     }

@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use wal::{Replay, Wal, WalConfig, snap::SnapDir};
 use wire::{raftpb, walpb};
 
-use super::{ControlError, state::ControlState};
+use super::{
+    ControlError,
+    seat::{self, Founding, Seat, Standing},
+    state::ControlState,
+};
 
 /// Control entries are small and few.
 const SEGMENT_BYTES: u64 = 1024 * 1024;
@@ -38,6 +42,8 @@ struct Identity {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) member: MemberId,
+    /// Number of the group.
+    pub(super) group: u64,
     pub(super) durable: Durable,
     /// The state of the newest snapshot.
     pub(super) state: ControlState,
@@ -87,12 +93,102 @@ impl Layout {
         Ok(Some(identity))
     }
 
-    /// Makes the group if there was none, else goes on with it.
+    /// Makes the group of one if there was none, else goes on with it.
     pub(super) fn open(&self, disk: &Arc<dyn Disk>) -> Result<Opened, ControlError> {
+        if seat::read(&**disk, &self.root)?.is_some() {
+            return Err(ControlError::NotAlone { root: self.root.clone() });
+        }
         if self.is_fresh(&**disk)? {
             return self.create(disk);
         }
         self.restart(disk)
+    }
+
+    /// The seat in a group of many, and the group's log if it has one. A group of one that was here
+    /// before goes on, and may admit others.
+    pub(super) fn open_seat(
+        &self,
+        disk: &Arc<dyn Disk>,
+    ) -> Result<(Seat, Option<Opened>), ControlError> {
+        let has_log = wal::exists(&**disk, &self.wal).map_err(ControlError::Look)?;
+        let Some(seat) = seat::read(&**disk, &self.root)? else {
+            if has_log || self.identity(&**disk)?.is_some() {
+                let opened = self.open(disk)?;
+                let mut seat = Seat::fresh(false);
+                seat.member = opened.member.get();
+                seat.standing = Standing::Enlisted { group: opened.group, contacts: Vec::new() };
+                // The group of one is itself its only contact.
+                seat::write(&**disk, &self.root, &seat)?;
+                return Ok((seat, Some(opened)));
+            }
+            let seat = Seat::fresh(self.has_nodes(&**disk)?);
+            seat::write(&**disk, &self.root, &seat)?;
+            return Ok((seat, None));
+        };
+        if seat.group().is_none() {
+            return Ok((seat, None));
+        }
+        // The identity is written once the log holds something: without both, the seat was just
+        // taken, and with the identity alone the log was lost (R17).
+        if self.identity(&**disk)?.is_some() && !has_log {
+            return Err(self.lost("its log is gone"));
+        }
+        let opened = self.take(disk, &seat)?;
+        Ok((seat, Some(opened)))
+    }
+
+    /// Starts or goes on with the log of a seat that was taken.
+    pub(super) fn take(&self, disk: &Arc<dyn Disk>, seat: &Seat) -> Result<Opened, ControlError> {
+        let Some(group) = seat.group() else {
+            return Err(ControlError::Broken("it has no seat in a group".to_owned()));
+        };
+        if wal::exists(&**disk, &self.wal).map_err(ControlError::Look)? {
+            let (wal, replay, newest) = self.replay(disk)?;
+            if replay.metadata.node_id != seat.member {
+                return Err(self.lost("its seat and its log are of different members"));
+            }
+            if newest.is_some() || !replay.entries.is_empty() {
+                drop(wal);
+                return self.restart(disk);
+            }
+            if self.identity(&**disk)?.is_some() {
+                return Err(self.lost("its log was emptied"));
+            }
+            return self.fill(disk, wal, seat, group);
+        }
+        disk.create_dir_all(&self.snap).map_err(ControlError::Look)?;
+        let metadata = walpb::Metadata { node_id: seat.member, cluster_id: group };
+        let wal =
+            Wal::create(disk.clone(), &self.wal, metadata, config()).map_err(ControlError::Log)?;
+        self.fill(disk, wal, seat, group)
+    }
+
+    /// The first entries of a founder; nothing for one that was enlisted: the leader sends it.
+    fn fill(
+        &self,
+        disk: &Arc<dyn Disk>,
+        mut wal: Wal,
+        seat: &Seat,
+        group: u64,
+    ) -> Result<Opened, ControlError> {
+        let (entries, hard_state) = match &seat.standing {
+            Standing::Founder { founding } => first_entries(founding)?,
+            _ => (Vec::new(), raftpb::HardState::default()),
+        };
+        if !entries.is_empty() {
+            wal.append(&entries, Some(&hard_state), true).map_err(ControlError::Log)?;
+            self.write_identity(&**disk, seat.member)?;
+        }
+        let durable = Durable {
+            wal,
+            snaps: SnapDir::new(disk.clone(), &self.snap),
+            snapshot: raftpb::SnapshotMetadata::default(),
+            hard_state,
+            entries,
+            applied: Index::new(0),
+        };
+        let member = MemberId::new(seat.member);
+        Ok(Opened { member, group, durable, state: ControlState::default() })
     }
 
     fn create(&self, disk: &Arc<dyn Disk>) -> Result<Opened, ControlError> {
@@ -123,7 +219,7 @@ impl Layout {
             entries,
             applied: Index::new(0),
         };
-        Ok(Opened { member, durable, state: ControlState::default() })
+        Ok(Opened { member, group: incarnation, durable, state: ControlState::default() })
     }
 
     fn write_identity(&self, disk: &dyn Disk, incarnation: u64) -> Result<(), ControlError> {
@@ -158,7 +254,8 @@ impl Layout {
             hard_state: replay.hard_state,
             entries: replay.entries,
         };
-        Ok(Opened { member: MemberId::new(incarnation), durable, state })
+        let group = replay.metadata.cluster_id;
+        Ok(Opened { member: MemberId::new(incarnation), group, durable, state })
     }
 
     fn replay(
@@ -197,12 +294,28 @@ impl Layout {
         }
         let (_wal, replay, newest) = self.replay(disk)?;
         let mut state = self.snapshot_state(newest.as_ref())?;
-        // A group of one has committed whatever its log holds.
-        for entry in &replay.entries {
-            super::group::fold(&mut state, entry)?;
+        // A group of one has committed whatever its log holds; of another's the end may be void.
+        let committed = match seat::read(&**disk, &self.root)? {
+            Some(_) => replay.hard_state.commit,
+            None => u64::MAX,
+        };
+        for entry in replay.entries.iter().filter(|entry| entry.index <= committed) {
+            super::fold::fold(&mut state, entry)?;
         }
         Ok(state)
     }
+}
+
+/// One change for each agent, with what it is as its context.
+fn first_entries(
+    founding: &Founding,
+) -> Result<(Vec<raftpb::Entry>, raftpb::HardState), ControlError> {
+    let mut members = Vec::new();
+    for contact in &founding.members {
+        let context = serde_json::to_vec(contact).map_err(ControlError::Encode)?;
+        members.push((MemberId::new(contact.member), bytes::Bytes::from(context)));
+    }
+    Ok(bootstrap_entries(&members))
 }
 
 fn config() -> WalConfig {

@@ -7,7 +7,11 @@ use client::{Client, ClientError, ClientOptions, Member};
 use tokio::time::Instant;
 
 use super::Step;
-use crate::{control::entry::Entry, observe, plan::Fact};
+use crate::{
+    control::entry::{Entry, Task},
+    observe,
+    plan::{Fact, NodeObservation},
+};
 
 /// Longest wait for the answer to one change.
 const CHANGE_MAX: Duration = Duration::from_secs(10);
@@ -29,7 +33,7 @@ impl Step<'_> {
         node: &str,
         peer_urls: &[String],
     ) -> Result<String, String> {
-        let client = self.voters_without("")?;
+        let client = self.voters_without("").await?;
         let before = client.member_list(true).await.map_err(in_words)?;
         let waiting =
             before.iter().find(|it| it.client_urls.is_empty() && it.peer_urls == peer_urls);
@@ -45,12 +49,12 @@ impl Step<'_> {
     /// Once it has kept up for a while; etcd has a look of its own.
     pub(super) async fn promote(&self, node: &str) -> Result<String, String> {
         let id = self.recorded(node)?;
-        let client = self.voters_without("")?;
+        let client = self.voters_without("").await?;
         let deadline = self.deadline.min(Instant::now() + self.spec.supervise.ready_timeout);
         let mut steady_since = None;
         loop {
             let now = Instant::now();
-            let mut why = match self.lag(node) {
+            let mut why = match self.lag(node).await {
                 Ok(lag) if lag <= LAG_STEADY => None,
                 Ok(lag) => Some(format!("{lag} entries behind")),
                 Err(reason) => Some(reason),
@@ -77,7 +81,7 @@ impl Step<'_> {
 
     pub(super) async fn remove_member(&self, node: &str, member: &str) -> Result<String, String> {
         let id = parse(member)?;
-        let client = self.voters_without(node)?;
+        let client = self.voters_without(node).await?;
         if let Err(error) = self.insist(|| client.member_remove(id)).await {
             let members = client.member_list(true).await.map_err(in_words)?;
             if members.iter().any(|member| member.id == id) {
@@ -93,48 +97,25 @@ impl Step<'_> {
         peer_urls: &[String],
     ) -> Result<String, String> {
         let id = parse(member)?;
-        let client = self.voters_without("")?;
+        let client = self.voters_without("").await?;
         self.insist(|| client.member_update(id, peer_urls)).await?;
         Ok(format!("member {id} is at {}", peer_urls.join(",")))
     }
 
     /// R4, R10, R12: ends the process of a node that is no member, renames its dirs, and forgets what it was.
     pub(super) async fn archive(&self, node: &str) -> Result<String, String> {
-        self.commit(Entry::Wanted { node: node.to_owned(), run: false }).await?;
-        if let Ok(kept) = self.node(node) {
-            kept.keeper.stop().await?;
-        }
         let id = self.recorded(node).map_or_else(|_| "unknown".to_owned(), |id| id.to_string());
         let ledger = self.cluster.control.state().node(node).cloned().unwrap_or_default();
         let spec = self.spec.node(node);
-        let data_dir =
-            ledger.data_dir.map(Into::into).or_else(|| spec.map(|node| node.data_dir.clone()));
-        let wal_dir =
-            ledger.wal_dir.map(Into::into).or_else(|| spec.and_then(|node| node.wal_dir.clone()));
-        let mut archived = None;
-        if let Some(dir) = &data_dir {
-            archived = self.put_away(dir, &format!("{node}-{id}"))?;
-        }
-        if let Some(dir) = &wal_dir {
-            self.put_away(dir, &format!("{node}-{id}-wal"))?;
-        }
+        let text = |dir: &Path| dir.to_string_lossy().into_owned();
+        let data_dir = ledger.data_dir.or_else(|| Some(text(&spec?.data_dir)));
+        let wal_dir = ledger.wal_dir.or_else(|| Some(text(spec?.wal_dir.as_deref()?)));
+        let label = format!("{node}-{id}");
+        let place = self.order(node, Task::Archive { data_dir, wal_dir, label }).await?;
+        let archived = Some(place).filter(|place| !place.is_empty());
         let told = archived.clone().unwrap_or_else(|| "there was no data".to_owned());
         self.commit(Entry::Left { node: node.to_owned(), archived }).await?;
         Ok(told)
-    }
-
-    /// Beside the dir, so that it is a rename.
-    fn put_away(&self, dir: &Path, label: &str) -> Result<Option<String>, String> {
-        let disk = &*self.cluster.tools.disk;
-        let told = |error| format!("{}: {error}", dir.display());
-        if !disk.exists(dir).map_err(told)? {
-            return Ok(None);
-        }
-        let Some(parent) = dir.parent() else {
-            return Err(format!("{} has no parent", dir.display()));
-        };
-        let place = disk::archive(disk, dir, &parent.join("archive"), label).map_err(told)?;
-        Ok(Some(place.display().to_string()))
     }
 
     /// etcd changes members only once all have been connected for five seconds (strict-reconfig-check): it is
@@ -168,22 +149,24 @@ impl Step<'_> {
     }
 
     /// Committed entries behind the furthest member.
-    fn lag(&self, node: &str) -> Result<u64, String> {
-        let positions = |node: &crate::agent::cluster::Node| match &node.probe.borrow().status {
-            Fact::Known(status) => Ok((status.commit.get(), status.applied.get())),
+    async fn lag(&self, node: &str) -> Result<u64, String> {
+        let observation = observe::observe(self.cluster, self.spec).await;
+        let positions = |node: &NodeObservation| match &node.status {
+            Fact::Known(status) => Ok((status.index.get(), status.applied.get())),
             Fact::Unknown(reason) => Err(reason.clone()),
         };
-        let (_, own) = positions(&self.node(node)?)?;
-        let nodes = self.cluster.nodes();
-        let furthest = nodes.values().filter_map(|node| Some(positions(node).ok()?.0)).max();
-        Ok(furthest.unwrap_or(0).saturating_sub(own))
+        let own = observation.node(node).ok_or("it was not looked at")?;
+        let (_, own) = positions(own)?;
+        let furthest = observation.nodes.iter().filter_map(|node| Some(positions(node).ok()?.0));
+        Ok(furthest.max().unwrap_or(0).saturating_sub(own))
     }
 
     /// The members that can answer for a quorum.
-    fn voters_without(&self, node: &str) -> Result<Client, String> {
-        let voters = observe::voters(self.cluster, node);
+    async fn voters_without(&self, node: &str) -> Result<Client, String> {
+        let observation = observe::observe(self.cluster, self.spec).await;
+        let voters = observe::voters(&observation, node);
         let options = ClientOptions { request_timeout: CHANGE_MAX, ..ClientOptions::default() };
-        observe::secure::client(&voters, options)
+        observe::secure::client_of_any_host(&voters, options)
     }
 }
 

@@ -206,6 +206,13 @@ pub(crate) fn client_url(launch: &Launch) -> Option<String> {
     Some(url.replacen("//0.0.0.0:", "//127.0.0.1:", 1).replacen("//[::]:", "//[::1]:", 1))
 }
 
+/// Where clients of any host reach it.
+pub(crate) fn advertised_url(launch: &Launch) -> Option<String> {
+    let listed = launch.environment.get("ETCD_ADVERTISE_CLIENT_URLS")?;
+    let is_tcp = |url: &&str| url.starts_with("http://") || url.starts_with("https://");
+    listed.split(',').find(is_tcp).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,22 +4,49 @@ use base::ErrorChain;
 use client::{Client, ClientOptions};
 use tls::{CertificateFiles, ClientTls};
 
-use super::probe::client_url;
+use super::probe::{advertised_url, client_url};
 use crate::{generate::Launch, spec::MANAGER_TRUSTS};
 
-/// A client of the nodes that were started so. The files of the first count: members of one cluster trust the same
-/// authorities.
+/// A client of nodes of this host that were started so.
 ///
 /// # Errors
 /// In words: a file cannot be used, or no URL be dialled.
 pub(crate) fn client(launches: &[Launch], options: ClientOptions) -> Result<Client, String> {
-    let urls: Vec<String> = launches.iter().filter_map(client_url).collect();
+    connect(launches.iter().filter_map(client_url).collect(), launches, options)
+}
+
+/// A client of nodes of any host, by the URLs that clients are told.
+///
+/// # Errors
+/// In words: a file cannot be used, or no URL be dialled.
+pub(crate) fn client_of_any_host(
+    launches: &[Launch],
+    options: ClientOptions,
+) -> Result<Client, String> {
+    connect(launches.iter().filter_map(advertised_url).collect(), launches, options)
+}
+
+fn connect(
+    urls: Vec<String>,
+    launches: &[Launch],
+    options: ClientOptions,
+) -> Result<Client, String> {
     let secure = urls.iter().any(|url| url.starts_with("https://"));
-    let tls = match launches.first() {
-        Some(launch) if secure => tls_of(launch)?,
-        _ => None,
-    };
+    let tls = if secure { first_tls(launches)? } else { None };
     Client::with_tls(&urls, options, tls.as_ref()).map_err(|error| ErrorChain(&error).to_string())
+}
+
+/// By the first node whose files can be read here: members of one cluster trust the same authorities, and the files
+/// of another host's node may not be here.
+fn first_tls(launches: &[Launch]) -> Result<Option<ClientTls>, String> {
+    let mut trouble = None;
+    for launch in launches {
+        match tls_of(launch) {
+            Ok(tls) => return Ok(tls),
+            Err(reason) => trouble = trouble.or(Some(reason)),
+        }
+    }
+    trouble.map_or(Ok(None), Err)
 }
 
 fn tls_of(launch: &Launch) -> Result<Option<ClientTls>, String> {

@@ -100,6 +100,21 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Whether the agent that leads does it itself, by a call to the cluster; all else are orders to the
+    /// agents of the nodes' hosts.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        matches!(
+            self,
+            Self::AddLearner { .. }
+                | Self::Promote { .. }
+                | Self::RemoveMember { .. }
+                | Self::UpdateMember { .. }
+        )
+    }
+}
+
 /// Member failures that the cluster survives: healthy voters beyond the quorum. Negative: so many are missing for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Tolerance {

@@ -7,11 +7,14 @@ use std::{
 };
 
 use base::{ClusterId, Index, MemberId, Revision, Term};
+use serde::{Deserialize, Serialize};
 
+use super::document::{DataDirDocument, MemberDocument, MemberStatusDocument};
 use crate::generate::{Launch, Lineage};
 
 /// Something that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Fact<T> {
     /// It is so.
     Known(T),
@@ -78,7 +81,7 @@ pub enum AgentState {
 }
 
 /// All facts about one node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeObservation {
     /// The node.
     pub name: String,
@@ -93,7 +96,8 @@ pub struct NodeObservation {
 }
 
 /// The process of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Process {
     /// None runs: never started, ended on request, or ended and not to be restarted by itself.
     Stopped {
@@ -136,7 +140,7 @@ impl Process {
 }
 
 /// A process of ours that is alive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningProcess {
     /// Its process id.
     pub pid: u32,
@@ -147,7 +151,8 @@ pub struct RunningProcess {
 }
 
 /// A data directory as found. One that cannot be read is `Fact::Unknown`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "DataDirDocument", into = "DataDirDocument")]
 pub enum DataDir {
     /// It does not exist or holds nothing.
     Empty,
@@ -165,7 +170,8 @@ pub enum DataDir {
 }
 
 /// The answer to a linearizable read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// It answered, is caught up, and has no alarm that stops it serving.
     Healthy,
@@ -174,7 +180,8 @@ pub enum Health {
 }
 
 /// What a member does in raft.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Leads.
     Leader,
@@ -185,7 +192,8 @@ pub enum Role {
 }
 
 /// A member's own account of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "MemberStatusDocument", into = "MemberStatusDocument")]
 pub struct MemberStatus {
     /// Its id.
     pub member: MemberId,
@@ -210,7 +218,8 @@ pub struct MemberStatus {
 }
 
 /// One entry of the member list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "MemberDocument", into = "MemberDocument")]
 pub struct Member {
     /// Its id.
     pub id: MemberId,

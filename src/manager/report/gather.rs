@@ -5,21 +5,27 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    AgentReport, JournalReport, LastExit, LastRequest, MemberReport, QuorumReport, STATUS_SCHEMA,
-    StatusReport,
+    AgentReport, HostReport, JournalReport, LastExit, LastRequest, MemberReport, QuorumReport,
+    STATUS_SCHEMA, StatusReport,
 };
 use crate::{
     agent::{
         cluster::{Cluster, Node},
         planner::{plan_checked, wanted_goal},
     },
-    control::{entry::Goal, state::ControlState},
-    observe,
+    control::{Leadership, entry::Goal, state::ControlState},
+    observe::{
+        self,
+        sights::{self, HostSight},
+    },
     plan::{Fact, Health, Member, NodeObservation, Observation, Plan, Process, Role},
     spec::{ClusterSpec, NodeSpec},
     supervise::state::Phase,
 };
 
+/// What every answer says while the agents cannot decide anything.
+pub(crate) const NO_QUORUM: &str = "the agents have no quorum: nodes run on and are restarted when \
+    they crash, but nothing can be changed until a majority of the agents answers";
 /// Journal lines shown.
 const JOURNAL_SHOWN: usize = 20;
 
@@ -35,7 +41,8 @@ pub(crate) async fn gather(cluster: &Cluster) -> StatusReport {
             return report;
         }
     };
-    let observation = observe::observe(cluster, &spec).await;
+    let sights = sights::look_around(cluster, &spec, None).await;
+    let observation = sights::merge(&sights, &cluster.tools.manager, &spec);
     let history = observe::history(&state);
     let plan = plan_checked(&wanted_goal(&Goal::Converge), &spec, &observation, &history);
     report.cluster.clone_from(&spec.name);
@@ -46,7 +53,11 @@ pub(crate) async fn gather(cluster: &Cluster) -> StatusReport {
         .iter()
         .find_map(|node| node.status.known())
         .map(|status| status.cluster.to_string());
-    report.members = members(cluster, &spec, &observation);
+    report.members = members(&state, &spec, &observation, &sights);
+    report.hosts = hosts(cluster, &state, &sights);
+    if cluster.control.leadership() == Leadership::Nobody {
+        report.notes.insert(0, NO_QUORUM.to_owned());
+    }
     report.quorum = quorum(&spec, &observation);
     report
 }
@@ -73,7 +84,9 @@ fn frame(cluster: &Cluster, state: &ControlState) -> StatusReport {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state_dir: cluster.tools.state_dir.display().to_string(),
+            host: cluster.host().unwrap_or_default().to_owned(),
         },
+        hosts: Vec::new(),
         members: Vec::new(),
         notes: Vec::new(),
         journal: state
@@ -120,37 +133,98 @@ fn quorum(spec: &ClusterSpec, observation: &Observation) -> QuorumReport {
     QuorumReport { voters, healthy, tolerance }
 }
 
-fn members(cluster: &Cluster, spec: &ClusterSpec, observation: &Observation) -> Vec<MemberReport> {
+/// What this agent knows of its nodes.
+pub(crate) fn reports_here(cluster: &Cluster, seen: &[NodeObservation]) -> Vec<MemberReport> {
     let kept = cluster.nodes();
-    let furthest = observation
-        .nodes
-        .iter()
-        .filter_map(|node| node.status.known().map(|status| status.index.get()))
-        .max();
-    let mut names: Vec<&str> = spec.nodes.iter().map(|node| node.name.as_str()).collect();
-    let state = cluster.control.state();
-    let is_left = |name: &str| {
-        let alive =
-            kept.get(name).is_some_and(|node| node.state.borrow().phase.running().is_some());
-        !alive && state.lineage().is_some_and(|lineage| lineage.member(name).is_none())
+    let report = |seen: &NodeObservation| {
+        let node = kept.get(&seen.name)?;
+        let mut member = processed(&seen.name, node, seen);
+        answered(&mut member, node, seen);
+        Some(member)
     };
-    let others = kept.keys().map(String::as_str).filter(|name| spec.node(name).is_none());
-    names.extend(others.filter(|name| !is_left(name)));
-    let looked: BTreeMap<&str, &NodeObservation> =
-        observation.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
+    seen.iter().filter_map(report).collect()
+}
+
+/// All nodes of the spec in its order, then those that are only on record.
+fn members(
+    state: &ControlState,
+    spec: &ClusterSpec,
+    observation: &Observation,
+    sights: &[HostSight],
+) -> Vec<MemberReport> {
+    let answers = sights.iter().filter_map(|sight| sight.facts.as_ref().ok());
+    let told: BTreeMap<&str, &MemberReport> = answers
+        .flat_map(|facts| &facts.reports)
+        .map(|report| (report.name.as_str(), report))
+        .collect();
+    let indexes =
+        observation.nodes.iter().filter_map(|node| Some(node.status.known()?.index.get()));
+    let furthest = indexes.max();
+    let mut names: Vec<&str> = spec.nodes.iter().map(|node| node.name.as_str()).collect();
+    let is_left = |node: &NodeObservation| {
+        let alive = matches!(
+            node.process,
+            Fact::Known(Process::Running(_) | Process::Starting(_)) | Fact::Unknown(_)
+        );
+        !alive && state.lineage().is_some_and(|lineage| lineage.member(&node.name).is_none())
+    };
+    let others = observation.nodes.iter().filter(|node| spec.node(&node.name).is_none());
+    names.extend(others.filter(|node| !is_left(node)).map(|node| node.name.as_str()));
     names
         .into_iter()
         .filter_map(|name| {
-            let (node, seen) = (kept.get(name)?, *looked.get(name)?);
+            let seen = observation.node(name)?;
+            let mut member = match told.get(name) {
+                Some(report) => (*report).clone(),
+                None => untold(name),
+            };
+            (member.health, member.reason) = health(seen);
             let listed =
                 observation.members.known().and_then(|members| listed(members, name, seen));
-            let mut member = processed(name, node, seen);
             placed(&mut member, spec, listed);
-            answered(&mut member, node, seen, furthest);
+            if let (Some(furthest), Some(applied)) = (furthest, member.applied) {
+                member.lag = Some(furthest.saturating_sub(applied));
+            }
             member.id = member.id.or_else(|| Some(state.node(name)?.member()?.1.to_string()));
             Some(member)
         })
         .collect()
+}
+
+fn health(seen: &NodeObservation) -> (String, Option<String>) {
+    match &seen.health {
+        Fact::Known(Health::Healthy) => ("healthy".to_owned(), None),
+        Fact::Known(Health::Unhealthy(reason)) => ("unhealthy".to_owned(), Some(reason.clone())),
+        Fact::Unknown(reason) => ("unknown".to_owned(), Some(reason.clone())),
+    }
+}
+
+/// The agents of all hosts.
+fn hosts(cluster: &Cluster, state: &ControlState, sights: &[HostSight]) -> Vec<HostReport> {
+    if cluster.many.is_none() {
+        return Vec::new();
+    }
+    let leader = state.group.reign.map(|reign| reign.member);
+    let report = |sight: &HostSight| {
+        let agent = state.group.of_host(&sight.host);
+        let is_voter = agent.is_some_and(|(member, _)| state.group.voters.contains(&member));
+        HostReport {
+            host: sight.host.clone(),
+            address: agent.map(|(_, agent)| agent.address.clone()).unwrap_or_default(),
+            agent: agent.map(|(member, _)| format!("{member:x}")),
+            version: agent.map(|(_, agent)| agent.build.clone()).unwrap_or_default(),
+            role: match agent {
+                None => "none",
+                Some((member, _)) if Some(member) == leader => "leader",
+                Some(_) if is_voter => "follower",
+                Some(_) => "learner",
+            }
+            .to_owned(),
+            answers: sight.facts.is_ok(),
+            reason: sight.facts.as_ref().err().cloned(),
+        }
+    };
+    sights.iter().map(report).collect()
 }
 
 fn listed<'a>(members: &'a [Member], name: &str, seen: &NodeObservation) -> Option<&'a Member> {
@@ -174,30 +248,11 @@ fn processed(name: &str, node: &Node, seen: &NodeObservation) -> MemberReport {
         (Phase::Foreign { .. }, _) => "foreign",
         (Phase::Unknown { .. }, _) => "unknown",
     };
-    let (health, reason) = match &seen.health {
-        Fact::Known(Health::Healthy) => ("healthy", None),
-        Fact::Known(Health::Unhealthy(reason)) => ("unhealthy", Some(reason.clone())),
-        Fact::Unknown(reason) => ("unknown", Some(reason.clone())),
-    };
+    let (health, reason) = health(seen);
     MemberReport {
-        name: name.to_owned(),
-        id: None,
-        zone: None,
-        client_urls: Vec::new(),
-        peer_urls: Vec::new(),
         state: word.to_owned(),
-        health: health.to_owned(),
+        health,
         reason,
-        role: None,
-        term: None,
-        index: None,
-        applied: None,
-        lag: None,
-        revision: None,
-        db_bytes: None,
-        db_in_use_bytes: None,
-        version: None,
-        errors: Vec::new(),
         pid: run.map(|run| run.process.pid),
         uptime_s: run.and_then(|run| run.process.uptime()).map(|uptime| uptime.as_secs()),
         restarts: state.restarts,
@@ -208,6 +263,36 @@ fn processed(name: &str, node: &Node, seen: &NodeObservation) -> MemberReport {
             at_ms: end.at_ms,
         }),
         data_dir: run.map(|run| run.data_dir.display().to_string()),
+        ..untold(name)
+    }
+}
+
+/// A node whose agent does not answer.
+fn untold(name: &str) -> MemberReport {
+    MemberReport {
+        name: name.to_owned(),
+        id: None,
+        zone: None,
+        client_urls: Vec::new(),
+        peer_urls: Vec::new(),
+        state: "unknown".to_owned(),
+        health: "unknown".to_owned(),
+        reason: None,
+        role: None,
+        term: None,
+        index: None,
+        applied: None,
+        lag: None,
+        revision: None,
+        db_bytes: None,
+        db_in_use_bytes: None,
+        version: None,
+        errors: Vec::new(),
+        pid: None,
+        uptime_s: None,
+        restarts: 0,
+        last_exit: None,
+        data_dir: None,
         log: None,
     }
 }
@@ -233,7 +318,7 @@ fn placed(member: &mut MemberReport, spec: &ClusterSpec, listed: Option<&Member>
 }
 
 /// What the member says about itself.
-fn answered(member: &mut MemberReport, node: &Node, seen: &NodeObservation, furthest: Option<u64>) {
+fn answered(member: &mut MemberReport, node: &Node, seen: &NodeObservation) {
     let Some(status) = seen.status.known() else { return };
     member.id = Some(status.member.to_string());
     member.role = Some(
@@ -247,7 +332,6 @@ fn answered(member: &mut MemberReport, node: &Node, seen: &NodeObservation, furt
     member.term = Some(status.term.get());
     member.index = Some(status.index.get());
     member.applied = Some(status.applied.get());
-    member.lag = furthest.map(|furthest| furthest.saturating_sub(status.applied.get()));
     member.revision = Some(status.revision.get());
     member.db_bytes = Some(status.db_bytes);
     member.version = Some(status.version.clone());

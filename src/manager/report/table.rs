@@ -37,6 +37,15 @@ pub fn table(report: &StatusReport) -> String {
             line(format!("  last run: {} ({})", end.text, end.remedy));
         }
     }
+    for host in report.hosts.iter().filter(|host| !host.answers) {
+        let reason = host.reason.as_deref().unwrap_or("no reason known");
+        line(format!("\nthe agent of {} does not answer: {reason}", host.host));
+    }
+    if let Some(leader) = report.hosts.iter().find(|host| host.role == "leader") {
+        let (all, there) =
+            (report.hosts.len(), report.hosts.iter().filter(|it| it.answers).count());
+        line(format!("\n{there} of {all} agents answer; {} leads them", leader.host));
+    }
     if !report.notes.is_empty() {
         line("\nNot as the spec says:".to_owned());
     }

@@ -63,7 +63,21 @@ fn report() -> StatusReport {
             reason: "converged".to_owned(),
         }),
         quorum: QuorumReport { voters: 2, healthy: 1, tolerance: -1 },
-        agent: AgentReport { pid: 1, version: "0.1.0".to_owned(), state_dir: "/s".to_owned() },
+        agent: AgentReport {
+            pid: 1,
+            version: "0.1.0".to_owned(),
+            state_dir: "/s".to_owned(),
+            host: String::new(),
+        },
+        hosts: vec![HostReport {
+            host: "10.0.34.15".to_owned(),
+            address: "10.0.34.15:2378".to_owned(),
+            agent: None,
+            version: "0.1.0".to_owned(),
+            role: "leader".to_owned(),
+            answers: false,
+            reason: Some("timed out".to_owned()),
+        }],
         members: vec![member("n1"), fallen],
         notes: vec!["n2: starts again".to_owned()],
         journal: vec![JournalReport { at_ms: 1, node: String::new(), text: "x".to_owned() }],
@@ -135,6 +149,10 @@ n2      8a226de9f9616fcd  backing-off  -       unhealthy  2     9      0    20.0
 
 n2: it ended
   last run: killed by a signal from outside: signal 9 (SIGKILL) (find out who sent the signal)
+
+the agent of 10.0.34.15 does not answer: timed out
+
+0 of 1 agents answer; 10.0.34.15 leads them
 
 Not as the spec says:
   n2: starts again

@@ -22,6 +22,8 @@ use super::{
 const NODES_MAX: usize = 31;
 const NODES_ADVISED: usize = 7;
 const NAME_BYTES_MAX: usize = 63;
+/// Beside etcd's 2379 and 2380.
+pub(super) const AGENT_PORT: u16 = 2378;
 
 /// What the sections of nodes need to know of the rest.
 #[derive(Debug)]
@@ -131,6 +133,10 @@ fn agent(
         .unwrap_or_else(|| Spot::new(context.dir.join("agent"), dir.clone()));
     let agent = AgentSpec {
         auto_apply: section.switch("auto-apply").is_some_and(|on| *on.value),
+        port: section
+            .whole("port")
+            .and_then(|given| u16::try_from(*given.value).ok())
+            .unwrap_or(AGENT_PORT),
         socket: state_dir.value.join("agent.sock"),
         state_dir: state_dir.value.clone(),
     };

@@ -10,6 +10,10 @@ pub(super) enum Table {
     Log,
     Agent,
     Tls,
+    /// `[agent]` of `agent.toml`.
+    HostAgent,
+    /// `[allow]` of `agent.toml`.
+    HostAllow,
 }
 
 impl Table {
@@ -23,6 +27,9 @@ impl Table {
         Self::Agent,
     ];
 
+    /// Those of `agent.toml`.
+    pub(super) const OF_AGENT: [Self; 2] = [Self::HostAgent, Self::HostAllow];
+
     /// Its name in the file.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -31,7 +38,8 @@ impl Table {
             Self::Node => "node",
             Self::Supervise => "supervise",
             Self::Log => "log",
-            Self::Agent => "agent",
+            Self::Agent | Self::HostAgent => "agent",
+            Self::HostAllow => "allow",
             Self::Tls => "tls",
         }
     }
@@ -44,7 +52,8 @@ impl Table {
             Self::Node => "[[node]]",
             Self::Supervise => "[supervise]",
             Self::Log => "[log]",
-            Self::Agent => "[agent]",
+            Self::Agent | Self::HostAgent => "[agent]",
+            Self::HostAllow => "[allow]",
             Self::Tls => "[tls]",
         }
     }
@@ -72,6 +81,8 @@ pub(super) enum Kind {
     Duration,
     /// A string or an array of strings.
     Urls,
+    /// The same, of paths.
+    Paths,
     /// A table of etcd flags.
     Flags,
     /// A table of environment variables.
@@ -89,6 +100,7 @@ impl Kind {
             Self::Switch => "boolean".to_owned(),
             Self::Duration => "duration (string such as \"1m30s\")".to_owned(),
             Self::Urls => "URL or array of URLs (strings)".to_owned(),
+            Self::Paths => "path or array of paths (strings)".to_owned(),
             Self::Flags => "table: etcd flag = value".to_owned(),
             Self::Environment => "table: variable = string".to_owned(),
         }
@@ -108,6 +120,7 @@ impl Kind {
             Self::Switch => "true or false".to_owned(),
             Self::Duration => "a duration in quotes, such as \"1m30s\"".to_owned(),
             Self::Urls => "a URL in quotes, or an array of them".to_owned(),
+            Self::Paths => "a path in quotes, or an array of them".to_owned(),
             Self::Flags => "a table of etcd flags: { snapshot-count = 10000 }".to_owned(),
             Self::Environment => "a table of variables: { GOGC = \"50\" }".to_owned(),
         }
@@ -229,4 +242,20 @@ pub(super) const KEYS: &[Key] = &[
         "Whether a valid edit of this file is applied at once. Otherwise it is only shown as a plan in the agent's log."),
     key(Table::Agent, "state-dir", Kind::Path, "`DIR/agent`",
         "The agent's own state and its socket; on another disk than etcd's data where there is one."),
+    key(Table::Agent, "port", Kind::Port, "`2378`",
+        "Port on which each host's agent serves the other agents and the command line, where agents run on several hosts. docs/agent-toml.md"),
+    key(Table::HostAgent, "host", Kind::Text, "required",
+        "This host as the spec names it: the agent keeps the nodes with this `host`."),
+    key(Table::HostAgent, "listen", Kind::Text, "`HOST:2378`",
+        "IP address and port on which it serves the other agents and the command line. The port is the spec's `[agent] port`."),
+    key(Table::HostAgent, "state-dir", Kind::Path, "required",
+        "Its own state and its socket, not shared with anything; on another disk than etcd's data where there is one."),
+    key(Table::HostAgent, "spec", Kind::Path, "none",
+        "The spec file on this host. An edit of it is a change against the content that this agent last saw; without this key no file is watched."),
+    key(Table::HostAgent, "insecure", Kind::Switch, "`false`",
+        "Whether it may serve without TLS on an address that is not loopback. Whoever reaches the port then commands the cluster; each start warns."),
+    key(Table::HostAllow, "binaries", Kind::Paths, "the in-tree node only",
+        "Programs that a spec may name as `binary` on this host, by their exact path, or whole folders."),
+    key(Table::HostAllow, "data-roots", Kind::Paths, "any folder",
+        "Folders below which a spec may put data, WAL and log dirs on this host."),
 ];

@@ -45,18 +45,30 @@ pub fn load(path: &Path) -> Result<Loaded, SpecErrors> {
 /// # Errors
 /// If the file cannot be read, or not even so much can be made out.
 pub fn state_dir(path: &Path) -> Result<PathBuf, SpecErrors> {
+    despite_mistakes(path).map(|spec| spec.agent.state_dir)
+}
+
+/// What can be made out of a spec file, only to find its agents.
+///
+/// # Errors
+/// As [`state_dir`].
+pub fn despite_mistakes(path: &Path) -> Result<ClusterSpec, SpecErrors> {
     let (source, text) = read(path)?;
     let mut report = Report::new(path, &text);
     let raw = raw::read(&text, &mut report);
     match build::build(&raw, &source, &mut report) {
-        Some(spec) if !raw.broken => Ok(spec.agent.state_dir),
+        Some(spec) if !raw.broken => Ok(spec),
         _ => Err(SpecErrors { diagnostics: report.finish() }),
     }
 }
 
 fn read(path: &Path) -> Result<(PathBuf, String), SpecErrors> {
-    let remedy = "name a readable cluster.toml; config/ holds examples".to_owned();
-    let refuse = |reason: String| unreadable(path, reason, remedy.clone());
+    read_file(path, "name a readable cluster.toml; config/ holds examples")
+}
+
+/// A file's whole path and its text.
+pub(super) fn read_file(path: &Path, remedy: &str) -> Result<(PathBuf, String), SpecErrors> {
+    let refuse = |reason: String| unreadable(path, reason, remedy.to_owned());
     let source = std::path::absolute(path)
         .and_then(|path| with_real_folder(&path))
         .map_err(|error| refuse(error.to_string()))?;

@@ -41,6 +41,7 @@ pub(super) enum Value {
     Whole(i64),
     Switch(bool),
     Duration(Duration),
+    /// `Kind::Urls`, `Kind::Paths`
     Urls(Vec<Spot<String>>),
     /// `Kind::Flags`, `Kind::Environment`
     Pairs(Pairs),
@@ -100,8 +101,13 @@ impl RawSpec {
     }
 }
 
-/// Reads what can be read and reports all else.
+/// Reads what can be read of a spec and reports all else.
 pub(super) fn read(text: &str, report: &mut Report<'_>) -> RawSpec {
+    read_tables(text, &Table::ALL, report)
+}
+
+/// The same for a file with these tables.
+pub(super) fn read_tables(text: &str, tables: &[Table], report: &mut Report<'_>) -> RawSpec {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut spec = RawSpec { broken: !errors.is_empty(), ..RawSpec::default() };
     for error in errors {
@@ -111,9 +117,9 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> RawSpec {
         report.error(Code::Syntax, &span, reason, remedy);
     }
     for (name, value) in document.get_ref() {
-        let table = Table::ALL.into_iter().find(|table| table.name() == name.get_ref());
+        let table = tables.iter().copied().find(|table| table.name() == name.get_ref());
         match table {
-            None => unknown_table(name, report),
+            None => unknown_table(name, tables, report),
             Some(Table::Node) => read_nodes(value, &mut spec, report),
             Some(table) => {
                 if let Some(section) = read_section(table, value, report) {
@@ -127,15 +133,21 @@ pub(super) fn read(text: &str, report: &mut Report<'_>) -> RawSpec {
     spec
 }
 
-fn unknown_table(name: &Spanned<std::borrow::Cow<'_, str>>, report: &mut Report<'_>) {
+fn unknown_table(
+    name: &Spanned<std::borrow::Cow<'_, str>>,
+    tables: &[Table],
+    report: &mut Report<'_>,
+) {
     let given = name.get_ref();
-    let home = super::keys::KEYS.iter().find(|key| key.name == given);
-    let remedy = match (home, nearest(given, Table::ALL.iter().map(|table| table.name()))) {
+    let home =
+        super::keys::KEYS.iter().find(|key| key.name == given && tables.contains(&key.table));
+    let remedy = match (home, nearest(given, tables.iter().map(|table| table.name()))) {
         (Some(key), _) => format!("`{given}` belongs under {}", key.table.header()),
         (None, Some(near)) => format!("did you mean `{near}`?"),
         (None, None) => {
-            let all: Vec<_> = Table::ALL.iter().map(|table| table.header()).collect();
-            format!("a spec has the tables {}", all.join(", "))
+            let all: Vec<_> = tables.iter().map(|table| table.header()).collect();
+            let file = if tables == Table::ALL { "a spec" } else { "agent.toml" };
+            format!("{file} has the tables {}", all.join(", "))
         }
     };
     report.error(Code::UnknownKey, &name.span(), format!("unknown key `{given}`"), remedy);
@@ -186,7 +198,10 @@ fn unknown_key(table: Table, name: &Spanned<std::borrow::Cow<'_, str>>, report: 
     let given = name.get_ref();
     let near = nearest(given, table.keys().map(|key| key.name));
     let dashed = given.replace('_', "-");
-    let elsewhere = super::keys::KEYS.iter().find(|key| key.name == dashed && near.is_none());
+    let same_file = |other: Table| Table::ALL.contains(&other) == Table::ALL.contains(&table);
+    let elsewhere = super::keys::KEYS
+        .iter()
+        .find(|key| key.name == dashed && near.is_none() && same_file(key.table));
     let flag = super::flags::is_known(given) && table.keys().any(|key| key.kind == Kind::Flags);
     let remedy = match (elsewhere, near) {
         (Some(key), _) => format!("`{dashed}` belongs under {}", key.table.header()),

@@ -102,6 +102,8 @@ pub struct AgentSpec {
     pub auto_apply: bool,
     /// The agent's own state.
     pub state_dir: PathBuf,
+    /// Port of the agents, where there are several.
+    pub port: u16,
     /// The unix socket for the local command line: `agent.sock` in the state dir.
     pub socket: PathBuf,
 }

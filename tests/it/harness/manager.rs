@@ -120,25 +120,46 @@ impl Managed {
     /// # Errors
     /// If /proc cannot be read.
     pub(crate) fn processes(&self) -> Result<Vec<(i32, String)>> {
-        let marker = self.root.path().display().to_string();
-        let mut found = Vec::new();
-        for item in fs::read_dir("/proc")? {
-            let path = item?.path();
-            let Some(pid) = path.file_name().and_then(|name| name.to_str()?.parse::<i32>().ok())
-            else {
-                continue;
-            };
-            let line = fs::read(path.join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            let environment = fs::read(path.join("environ")).unwrap_or_default();
-            let environment = String::from_utf8_lossy(&environment).into_owned();
-            if line.contains(&marker)
-                || (environment.contains("ETCD_DATA_DIR") && environment.contains(&marker))
-            {
-                found.push((pid, line));
-            }
+        processes_of(&[self.root.path().display().to_string()])
+    }
+}
+
+/// Process ids of managers, shims and nodes whose command line or data dir names one of these.
+///
+/// # Errors
+/// If /proc cannot be read.
+pub(crate) fn processes_of(markers: &[String]) -> Result<Vec<(i32, String)>> {
+    let names = |text: &str| {
+        markers.iter().any(|marker| {
+            // `/x/n1` is not `/x/n15`.
+            text.match_indices(marker.as_str()).any(|(at, _)| {
+                let next = text.as_bytes().get(at + marker.len());
+                next.is_none_or(|next| !next.is_ascii_alphanumeric())
+            })
+        })
+    };
+    let mut found = Vec::new();
+    for item in fs::read_dir("/proc")? {
+        let path = item?.path();
+        let Some(pid) = path.file_name().and_then(|name| name.to_str()?.parse::<i32>().ok()) else {
+            continue;
+        };
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let environment = fs::read(path.join("environ")).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        if names(&line) || (environment.contains("ETCD_DATA_DIR") && names(&environment)) {
+            found.push((pid, line));
         }
-        Ok(found)
+    }
+    Ok(found)
+}
+
+/// SIGKILL for each; one that is gone meanwhile is as good.
+pub(crate) fn kill_all(processes: &[(i32, String)]) {
+    for (pid, _) in processes {
+        let pid = nix::unistd::Pid::from_raw(*pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).ok();
     }
 }
 
@@ -155,11 +176,7 @@ impl Drop for Managed {
         drop(self.run(&["stop", "--agent"]));
         let gone = wait::until_blocking(Duration::from_secs(20), "all its processes ended", || {
             let left = self.processes().unwrap_or_default();
-            for (pid, _) in &left {
-                let pid = nix::unistd::Pid::from_raw(*pid);
-                // Gone meanwhile is as good.
-                nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).ok();
-            }
+            kill_all(&left);
             if left.is_empty() { Ok(()) } else { Err(left) }
         });
         drop(gone);

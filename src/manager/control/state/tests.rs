@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 
 fn envelope(entry: Entry) -> Envelope {
-    Envelope { version: ENTRY_VERSION, proposal: 1, incarnation: 1, at_ms: 0, entry }
+    Envelope { version: ENTRY_VERSION, proposal: 1, incarnation: 1, at_ms: 0, reign: None, entry }
 }
 
 fn spec(base: u64, text: &str) -> Entry {
@@ -96,7 +96,7 @@ fn state_and_entries_survive_their_text_form() {
         spec(0, "one"),
         Entry::Goal(Goal::Stop { nodes: ["n1".to_owned()].into() }),
         Entry::LineagePrepared { lineage: lineage() },
-        Entry::Intent { step: "start n1".into() },
+        Entry::Intent { step: "start n1".into(), direct: false },
         Entry::Outcome { done: true, text: "pid 3".into() },
         Entry::Wanted { node: "n1".into(), run: true },
         Entry::MemberSeen { node: "n1".into(), cluster: 5.into(), member: u64::MAX.into() },

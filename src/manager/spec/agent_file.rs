@@ -1,0 +1,271 @@
+//! `agent.toml`: what one host's agent is told about itself. Read like the spec: all mistakes at
+//! once, each with its place, reason and remedy. Reference: docs/agent-toml.md
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    build::{AGENT_PORT, path},
+    diagnostic::{Code, Diagnostic, Report, SpecErrors},
+    keys::Table,
+    load::read_file,
+    places,
+    raw::{self, RawSpec, Section, Spot},
+    types::{Binary, ClusterSpec, NodeSpec},
+};
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentFile {
+    /// Its host in the spec.
+    pub host: String,
+    /// Where it serves.
+    pub listen: SocketAddr,
+    /// Its own state.
+    pub state_dir: PathBuf,
+    /// The spec file that it watches.
+    pub spec: Option<PathBuf>,
+    /// Whether it may serve in plain text beyond loopback.
+    pub insecure: bool,
+    /// What a spec may name on this host.
+    pub allow: Allow,
+}
+
+/// What a spec may name on this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Programs, or folders of them, besides the in-tree node.
+    pub binaries: Vec<PathBuf>,
+    /// Roots of data, WAL and log dirs; none = any.
+    pub data_roots: Option<Vec<PathBuf>>,
+}
+
+impl Allow {
+    /// Whether this host runs such a node.
+    ///
+    /// # Errors
+    /// What its `agent.toml` does not allow.
+    pub fn permits(&self, spec: &ClusterSpec, node: &NodeSpec) -> Result<(), String> {
+        if let Binary::Path(binary) = &node.binary
+            && !self.binaries.iter().any(|allowed| binary.starts_with(allowed))
+        {
+            return Err(format!(
+                "{} is not among the `binaries` that agent.toml of {} allows",
+                binary.display(),
+                node.host
+            ));
+        }
+        let Some(roots) = &self.data_roots else { return Ok(()) };
+        let dirs = [Some(&node.data_dir), node.wal_dir.as_ref(), Some(&spec.log.dir)];
+        for dir in dirs.into_iter().flatten() {
+            if !roots.iter().any(|root| dir.starts_with(root)) {
+                return Err(format!(
+                    "{} is below none of the `data-roots` that agent.toml of {} allows",
+                    dir.display(),
+                    node.host
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// Everything that is wrong with it. Correct it and try again.
+pub fn load(file: &Path) -> Result<(AgentFile, Vec<Diagnostic>), SpecErrors> {
+    let (source, text) = read_file(file, "name a readable agent.toml; docs/agent-toml.md")?;
+    parse(file, &source, &text)
+}
+
+/// Reads its text; relative paths are against the folder of `source`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(
+    shown: &Path,
+    source: &Path,
+    text: &str,
+) -> Result<(AgentFile, Vec<Diagnostic>), SpecErrors> {
+    let mut report = Report::new(shown, text);
+    let raw = raw::read_tables(text, &Table::OF_AGENT, &mut report);
+    let base = source.parent().unwrap_or_else(|| Path::new("."));
+    let built = build(&raw, base, &mut report);
+    match built {
+        Some(file) if !report.has_errors() => Ok((file, report.finish())),
+        _ => Err(SpecErrors { diagnostics: report.finish() }),
+    }
+}
+
+fn build(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Option<AgentFile> {
+    let agent = raw.section(Table::HostAgent);
+    let insecure = agent.switch("insecure").is_some_and(|on| *on.value);
+    let host = required(raw, agent, "host", report);
+    let state_dir = path(agent, "state-dir", base);
+    if state_dir.is_none() {
+        missing(raw, agent, "state-dir", report);
+    }
+    if let Some(state_dir) = &state_dir {
+        places::check_socket(state_dir, report);
+    }
+    let listen = listen(agent, host.as_ref(), report);
+    if let Some(listen) = &listen
+        && !listen.value.ip().is_loopback()
+    {
+        judge_plain_text(listen, insecure, report);
+    }
+    let allow = raw.section(Table::HostAllow);
+    Some(AgentFile {
+        host: host?.value.to_owned(),
+        listen: listen?.value,
+        state_dir: state_dir?.value,
+        spec: path(agent, "spec", base).map(|spec| spec.value),
+        insecure,
+        allow: Allow {
+            binaries: paths(allow, "binaries", base).unwrap_or_default(),
+            data_roots: paths(allow, "data-roots", base),
+        },
+    })
+}
+
+/// Never silently in plain text.
+fn judge_plain_text(listen: &Spot<SocketAddr>, insecure: bool, report: &mut Report<'_>) {
+    let address = listen.value;
+    if insecure {
+        let reason =
+            format!("{address} is served without TLS: whoever reaches it commands the cluster");
+        let remedy = "keep strangers off this network, or serve with TLS";
+        report.warning(Code::NoTls, &listen.span, reason, remedy);
+    } else {
+        let reason = format!("{address} is not loopback, and there is no TLS");
+        let remedy = "say `insecure = true` if plain text is meant on this network";
+        report.error(Code::NoTls, &listen.span, reason, remedy);
+    }
+}
+
+fn required<'a>(
+    raw: &RawSpec,
+    section: &'a Section,
+    key: &'static str,
+    report: &mut Report<'_>,
+) -> Option<Spot<&'a str>> {
+    let found = section.text(key);
+    if found.is_none() {
+        missing(raw, section, key, report);
+    }
+    found
+}
+
+fn missing(raw: &RawSpec, section: &Section, key: &'static str, report: &mut Report<'_>) {
+    if !raw.broken && section.given(key).is_none() {
+        let reason = format!("`{key}` is missing");
+        let remedy = format!("add `{key} = \"...\"` under [agent]");
+        report.error(Code::MissingKey, &section.span, reason, remedy);
+    }
+}
+
+fn listen(
+    section: &Section,
+    host: Option<&Spot<&str>>,
+    report: &mut Report<'_>,
+) -> Option<Spot<SocketAddr>> {
+    if let Some(given) = section.text("listen") {
+        if let Ok(address) = given.value.parse() {
+            return Some(Spot::new(address, given.span));
+        }
+        let reason = format!("{:?} is no IP address with a port", given.value);
+        let remedy = format!("write it as `10.0.0.1:{AGENT_PORT}` or `[::1]:{AGENT_PORT}`");
+        report.error(Code::IllegalUrl, &given.span, reason, remedy);
+        return None;
+    }
+    let host = host?;
+    let bare = host.value.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse() {
+        return Some(Spot::new(SocketAddr::new(address, AGENT_PORT), host.span.clone()));
+    }
+    let reason = format!("`host` is the name {:?}, so `listen` has no default", host.value);
+    let remedy = format!("add `listen = \"IP:{AGENT_PORT}\"` under [agent]");
+    report.error(Code::MissingKey, &host.span, reason, remedy);
+    None
+}
+
+fn paths(section: &Section, key: &str, base: &Path) -> Option<Vec<PathBuf>> {
+    let given = section.urls(key)?;
+    Some(given.value.iter().map(|path| places::resolve(base, &path.value)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(AgentFile, Vec<Diagnostic>), SpecErrors> {
+        parse(Path::new("agent.toml"), Path::new("/etc/etcd-manager/agent.toml"), text)
+    }
+
+    const GOOD: &str = "[agent]\nhost = \"127.0.0.2\"\nstate-dir = \"/var/lib/etcd-manager\"\n";
+
+    #[test]
+    fn a_host_that_is_an_address_needs_no_listen() {
+        let (file, warnings) = read(GOOD).unwrap();
+        assert_eq!(file.listen, "127.0.0.2:2378".parse().unwrap());
+        assert_eq!(file.state_dir, Path::new("/var/lib/etcd-manager"));
+        assert!(warnings.is_empty() && !file.insecure && file.allow == Allow::default());
+    }
+
+    #[test]
+    fn plain_text_beyond_loopback_is_refused_unless_it_is_spelled_out() {
+        let beyond = GOOD.replace("127.0.0.2", "10.0.34.15");
+        let refused = read(&beyond).unwrap_err();
+        assert_eq!(refused.diagnostics[0].code, Code::NoTls);
+        assert_eq!((refused.diagnostics[0].line, refused.diagnostics[0].column), (2, 8));
+        let (_, warnings) = read(&format!("{beyond}insecure = true\n")).unwrap();
+        assert_eq!(warnings[0].code, Code::NoTls, "it warns each time");
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_place() {
+        let bad = "[agent]\nhots = \"h\"\nlisten = \"nowhere\"\ninsecure = 1\n[node]\n";
+        let refused = read(bad).unwrap_err();
+        let found: Vec<(usize, Code)> =
+            refused.diagnostics.iter().map(|found| (found.line, found.code)).collect();
+        let expected = [
+            (1, Code::MissingKey),
+            (1, Code::MissingKey),
+            (2, Code::UnknownKey),
+            (3, Code::IllegalUrl),
+            (4, Code::WrongType),
+            (5, Code::UnknownKey),
+        ];
+        assert_eq!(found, expected, "{refused}");
+        assert!(refused.to_string().contains("did you mean `host`?"), "{refused}");
+    }
+
+    #[test]
+    fn a_spec_may_only_choose_among_what_the_host_allows() {
+        let text =
+            format!("{GOOD}[allow]\nbinaries = [\"/usr/bin/etcd\"]\ndata-roots = \"/srv\"\n");
+        let (file, _) = read(&text).unwrap();
+        let mut spec = crate::plan::fixture::spec(1, "");
+        let mut node = spec.nodes[0].clone();
+        assert_eq!(file.allow.permits(&spec, &node), Ok(()));
+        node.binary = Binary::Path("/tmp/etcd".into());
+        assert!(file.allow.permits(&spec, &node).unwrap_err().contains("/tmp/etcd"));
+        node.binary = Binary::Path("/usr/bin/etcd".into());
+        assert_eq!(file.allow.permits(&spec, &node), Ok(()));
+        node.data_dir = "/srvx/n1".into();
+        assert!(file.allow.permits(&spec, &node).unwrap_err().contains("data-roots"));
+        node.data_dir = "/srv/n1".into();
+        spec.log.dir = "/var/log".into();
+        assert!(file.allow.permits(&spec, &node).is_err());
+    }
+
+    #[test]
+    fn the_reference_of_all_keys_is_in_the_documentation() {
+        let page = include_str!("../../../docs/agent-toml.md");
+        let reference = super::super::agent_reference();
+        assert!(page.contains(&reference), "docs/agent-toml.md lacks:\n{reference}");
+    }
+}

@@ -1,0 +1,333 @@
+//! A cluster over several hosts, each with an agent of its own, and an operator's machine besides.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use client::{Client, ClientOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+use wire::etcdserverpb::RangeRequest;
+
+use super::{child::Process, ctl::Said, manager, netns, netns::Network, oracle, wait};
+use crate::crash::writers::{Acknowledged, Writers};
+
+/// The operator's machine.
+const OPERATOR: u8 = 100;
+
+/// Hosts with agents; everything ends with the test.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    root: TempDir,
+    pub(crate) network: Network,
+    /// Host numbers: 15 is 10.0.34.15 with node n15.
+    pub(crate) numbers: Vec<u8>,
+    agents: Vec<Option<Process>>,
+}
+
+impl Hosts {
+    /// Hosts 15, 16 … with an agent each that has not been told of a cluster, and a spec of a node on
+    /// each; `extra` goes in front of the nodes.
+    ///
+    /// # Errors
+    /// If namespaces or processes cannot be had.
+    pub(crate) fn new(count: u8, extra: &str) -> Result<Self> {
+        let numbers: Vec<u8> = (15..15 + count).collect();
+        let mut all = numbers.clone();
+        all.push(OPERATOR);
+        let network = Network::new(&all)?;
+        let root = tempfile::Builder::new().prefix("em-").tempdir()?;
+        let agents = numbers.iter().map(|_| None).collect();
+        let mut hosts = Self { root, network, numbers, agents };
+        hosts.write_spec(extra)?;
+        for number in hosts.numbers.clone() {
+            hosts.start_agent(number)?;
+        }
+        Ok(hosts)
+    }
+
+    /// Writes the operator's spec anew.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "an operator's editor does it so")]
+    pub(crate) fn write_spec(&self, extra: &str) -> Result<()> {
+        let root = self.root.path().display();
+        let mut spec = format!("[cluster]\nname = \"many\"\ndir = \"{root}/data\"\n\n{extra}\n");
+        for number in &self.numbers {
+            let host = netns::address(*number);
+            write!(spec, "\n[[node]]\nname = \"n{number}\"\nhost = \"{host}\"\n")?;
+        }
+        fs::write(self.spec(), spec).context("write cluster.toml")
+    }
+
+    /// The operator's spec.
+    pub(crate) fn spec(&self) -> PathBuf {
+        self.root.path().join("cluster.toml")
+    }
+
+    /// The state dir of a host's agent.
+    pub(crate) fn state_dir(&self, number: u8) -> PathBuf {
+        self.root.path().join(format!("agent{number}"))
+    }
+
+    fn place(&self, number: u8) -> usize {
+        self.numbers.iter().position(|known| *known == number).expect("a host of the test")
+    }
+
+    /// Starts a host's agent.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    #[expect(clippy::disallowed_methods, reason = "an operator's editor does it so")]
+    pub(crate) fn start_agent(&mut self, number: u8) -> Result<()> {
+        let config = self.root.path().join(format!("agent{number}.toml"));
+        let text = format!(
+            "[agent]\nhost = \"{}\"\nstate-dir = \"{}\"\ninsecure = true\n",
+            netns::address(number),
+            self.state_dir(number).display()
+        );
+        fs::write(&config, text)?;
+        let log = self.root.path().join(format!("agent{number}.log"));
+        let serves = |text: String| text.matches("serves other agents").count();
+        let before = serves(self.log_of(number));
+        let started = self.network.on(number, move || {
+            let config = config.display().to_string();
+            let arguments = ["agent".to_owned(), "--config".to_owned(), config];
+            Process::start(&oracle::manager(), &arguments, &[], &log)
+        });
+        let process = joined(started)?;
+        let place = self.place(number);
+        self.agents[place] = Some(process);
+        wait::until_blocking(Duration::from_secs(20), "the agent serves", || {
+            let log = self.log_of(number);
+            if serves(log.clone()) > before { Ok(()) } else { Err(log) }
+        })
+    }
+
+    /// SIGKILL for a host's agent; its node runs on.
+    pub(crate) fn kill_agent(&mut self, number: u8) {
+        let place = self.place(number);
+        if let Some(mut agent) = self.agents[place].take() {
+            agent.kill();
+        }
+    }
+
+    /// What a host's agent has said.
+    pub(crate) fn log_of(&self, number: u8) -> String {
+        let path = self.root.path().join(format!("agent{number}.log"));
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// Power off for a host: its agent, shims and node.
+    pub(crate) fn power_off(&mut self, number: u8) -> Result<()> {
+        self.kill_agent(number);
+        let markers = [
+            self.state_dir(number).display().to_string(),
+            self.root.path().join(format!("data/n{number}")).display().to_string(),
+        ];
+        let gone = || {
+            let all = manager::processes_of(&markers)?;
+            manager::kill_all(&all);
+            if all.is_empty() { Ok(()) } else { Err(anyhow!("{all:?}")) }
+        };
+        wait::until_blocking(Duration::from_secs(20), "the host is off", gone)
+    }
+
+    /// Runs `etcd-manager` on the operator's machine.
+    ///
+    /// # Errors
+    /// If it cannot be started; a failed command is an answer.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Said> {
+        joined(self.run_beside(arguments))
+    }
+
+    /// The same, while the test goes on.
+    #[expect(clippy::disallowed_methods, reason = "the tests run the program under test")]
+    pub(crate) fn run_beside(&self, arguments: &[&str]) -> JoinHandle<Result<Said>> {
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        let folder = self.root.path().to_owned();
+        self.network.on(OPERATOR, move || {
+            let output = Command::new(oracle::manager())
+                .args(arguments)
+                .current_dir(folder)
+                .output()
+                .context("run etcd-manager")?;
+            Ok(output.into())
+        })
+    }
+
+    /// `apply`, which must succeed.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(crate) fn apply(&self) -> Result<()> {
+        let said = self.run(&["apply", "cluster.toml", "--timeout", "90s"])?;
+        ensure!(said.code == 0, "apply: {said:?}");
+        Ok(())
+    }
+
+    /// `status --output json` as a host's agent tells it.
+    ///
+    /// # Errors
+    /// If it fails or is no JSON.
+    pub(crate) fn status_of(&self, number: u8) -> Result<Value> {
+        let agent = format!("{}:2378", netns::address(number));
+        let said = self.run(&["status", "--output", "json", "--agent", &agent])?;
+        serde_json::from_str(&said.out).with_context(|| format!("status: {said:?}"))
+    }
+
+    /// The host whose agent leads.
+    ///
+    /// # Errors
+    /// If none does.
+    pub(crate) fn leader(&self) -> Result<u8> {
+        let ask = || {
+            let mut leaders = Vec::new();
+            for number in &self.numbers {
+                let Ok(status) = self.status_of(*number) else { continue };
+                let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
+                let leader = hosts.iter().find(|host| host["role"] == "leader");
+                leaders.push(leader.map(|host| host["host"].clone()));
+            }
+            let first = leaders.first().cloned().flatten().context("nobody leads")?;
+            ensure!(leaders.iter().all(|leader| leader.as_ref() == Some(&first)), "{leaders:?}");
+            let known = |number: &&u8| first == netns::address(**number);
+            self.numbers.iter().find(known).copied().context("a host")
+        };
+        wait::until_blocking(Duration::from_secs(30), "one agent leads", ask)
+    }
+
+    /// Waits until a host's agent says that everything is as the spec wants it.
+    ///
+    /// # Errors
+    /// The last status.
+    pub(crate) fn await_converged(&self, number: u8) -> Result<Value> {
+        wait::until_blocking(Duration::from_secs(60), "the cluster has converged", || {
+            let status = self.status_of(number)?;
+            ensure!(status["converged"] == true, "{status:#}");
+            Ok::<_, anyhow::Error>(status)
+        })
+    }
+
+    /// All client URLs.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.numbers.iter().map(|host| format!("http://{}:2379", netns::address(*host))).collect()
+    }
+
+    /// Writers on the operator's machine, until told to end.
+    pub(crate) fn load(&self) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (asked, urls) = (stop.clone(), self.urls());
+        let thread = self.network.on(OPERATOR, move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async move {
+                let writers = Writers::start(&urls, 2)?;
+                writers.acknowledged_more(20).await?;
+                wait::until(Duration::from_secs(300), "the test is over", || async {
+                    if asked.load(Ordering::Relaxed) { Ok(()) } else { Err("goes on") }
+                })
+                .await?;
+                writers.acknowledged_more(20).await?;
+                let acknowledged = writers.stop().await?;
+                for url in &urls {
+                    all_there(url, &acknowledged).await?;
+                }
+                Ok(acknowledged.len())
+            })
+        });
+        Load { stop, thread }
+    }
+
+    /// The member's `--FLAG` as its process has it.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub(crate) fn variable(&self, status: &Value, node: &str, name: &str) -> Result<String> {
+        let members = status["members"].as_array().context("members")?;
+        let member = members.iter().find(|member| member["name"] == node).context("the node")?;
+        let pid = member["pid"].as_i64().with_context(|| format!("{node} has no pid"))?;
+        let environment = fs::read(format!("/proc/{pid}/environ"))?;
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let value =
+            environment.split('\0').find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        Ok(value.unwrap_or_default().to_owned())
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(said) = self.run(&["status"])
+        {
+            #[expect(clippy::print_stderr, reason = "a failing test shows the cluster's state")]
+            {
+                eprintln!("status at the failure:\n{}{}", said.out, said.err);
+            }
+        }
+        self.agents.clear();
+        let markers = [self.root.path().display().to_string()];
+        let gone = wait::until_blocking(Duration::from_secs(20), "all its processes ended", || {
+            let left = manager::processes_of(&markers).unwrap_or_default();
+            manager::kill_all(&left);
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        });
+        drop(gone);
+    }
+}
+
+/// Writers under way.
+#[derive(Debug)]
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<usize>>,
+}
+
+impl Load {
+    /// Ends them; every acknowledged write is on every member. Returns how many there were.
+    ///
+    /// # Errors
+    /// If one was lost, or writes stopped for good.
+    pub(crate) fn check(self) -> Result<usize> {
+        self.stop.store(true, Ordering::Relaxed);
+        joined(self.thread)
+    }
+}
+
+/// Every acknowledged write is there, by one linearizable read of all keys through this member.
+async fn all_there(url: &str, acknowledged: &Acknowledged) -> Result<()> {
+    let options = ClientOptions { request_timeout: Duration::from_secs(10), ..Default::default() };
+    let client = Client::new(&[url.to_owned()], options)?;
+    let request =
+        || RangeRequest { key: "w".into(), range_end: "x".into(), ..RangeRequest::default() };
+    let read = || async { client.range(request()).await };
+    let answer = wait::until(Duration::from_secs(30), "a linearizable read", read).await?;
+    let found: BTreeMap<&[u8], &[u8]> =
+        answer.kvs.iter().map(|pair| (&pair.key[..], &pair.value[..])).collect();
+    for (key, (value, revision)) in acknowledged {
+        ensure!(
+            found.get(key.as_bytes()) == Some(&value.as_bytes()),
+            "{url}: {key}, acknowledged at revision {revision}, is lost"
+        );
+    }
+    Ok(())
+}
+
+/// The result of a thread of the test.
+///
+/// # Errors
+/// Its own.
+pub(crate) fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+    thread.join().map_err(|_panic| anyhow!("a thread of the test panicked"))?
+}
