@@ -12,7 +12,8 @@ use crate::{generate::Launch, spec::MANAGER_TRUSTS};
 /// # Errors
 /// In words: a file cannot be used, or no URL be dialled.
 pub(crate) fn client(launches: &[Launch], options: ClientOptions) -> Result<Client, String> {
-    connect(launches.iter().filter_map(client_url).collect(), launches, options)
+    let urls: Vec<String> = launches.iter().filter_map(client_url).collect();
+    connect(&urls, launches, options)
 }
 
 /// A client of nodes of any host, by the URLs that clients are told.
@@ -23,17 +24,14 @@ pub(crate) fn client_of_any_host(
     launches: &[Launch],
     options: ClientOptions,
 ) -> Result<Client, String> {
-    connect(launches.iter().filter_map(advertised_url).collect(), launches, options)
+    let urls: Vec<String> = launches.iter().filter_map(advertised_url).collect();
+    connect(&urls, launches, options)
 }
 
-fn connect(
-    urls: Vec<String>,
-    launches: &[Launch],
-    options: ClientOptions,
-) -> Result<Client, String> {
+fn connect(urls: &[String], launches: &[Launch], options: ClientOptions) -> Result<Client, String> {
     let secure = urls.iter().any(|url| url.starts_with("https://"));
     let tls = if secure { first_tls(launches)? } else { None };
-    Client::with_tls(&urls, options, tls.as_ref()).map_err(|error| ErrorChain(&error).to_string())
+    Client::with_tls(urls, options, tls.as_ref()).map_err(|error| ErrorChain(&error).to_string())
 }
 
 /// By the first node whose files can be read here: members of one cluster trust the same authorities, and the files
