@@ -82,7 +82,7 @@ pub(crate) async fn look_here(cluster: &Cluster, spec: &ClusterSpec) -> HostFact
         busy: cluster.busy(),
     };
     let mut facts = facts_from(&sources, spec).await;
-    facts.reports = report::reports_here(cluster, &facts.nodes);
+    facts.reports = report::reports_of(&sources.nodes, &facts.nodes);
     facts
 }
 

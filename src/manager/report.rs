@@ -3,7 +3,7 @@
 mod gather;
 mod table;
 
-pub(crate) use gather::{NO_QUORUM, gather, log_path, reports_here};
+pub(crate) use gather::{NO_QUORUM, gather, log_path, reports_of};
 pub use table::table;
 
 use serde::{Deserialize, Serialize};

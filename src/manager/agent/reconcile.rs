@@ -21,6 +21,7 @@ use crate::{
     control::{
         ControlError,
         entry::{Entry, Goal, Settlement},
+        state::ControlState,
     },
     execute::{Step, execute},
     observe,
@@ -192,7 +193,30 @@ impl Reconciler {
         if let Some(before) = self.active.take() {
             before.voice.end(Outcome::Held, "another request took over".to_owned()).await;
         }
-        if let Some(loaded) = request.spec {
+        let state = match self.put_on_record(request.goal, request.spec).await {
+            Ok(state) => state,
+            Err(error) => {
+                let (outcome, text) = unrecorded(&error);
+                request.voice.end(outcome, text).await;
+                return only_fatal(error);
+            }
+        };
+        request.voice.is_goal(state.goal_number);
+        self.heed().await;
+        self.moves_tried = 0;
+        let deadline = Instant::now() + request.timeout;
+        self.active = Some(Active { voice: request.voice, deadline, has_told: false });
+        Ok(())
+    }
+
+    /// The spec, if it is another one, then the goal.
+    async fn put_on_record(
+        &self,
+        goal: Goal,
+        spec: Option<Loaded>,
+    ) -> Result<Arc<ControlState>, ControlError> {
+        if let Some(loaded) = spec {
+            let state = self.cluster.control.state();
             let known = state.spec.as_ref();
             let source = loaded.spec.source.to_string_lossy().into_owned();
             if known.is_none_or(|known| known.digest != loaded.digest || known.source != source) {
@@ -202,20 +226,10 @@ impl Reconciler {
                     digest: loaded.digest,
                     source,
                 };
-                if let Err(error) = self.cluster.decree(entry).await {
-                    let text = base::ErrorChain(&error).to_string();
-                    request.voice.end(Outcome::Failed, text).await;
-                    return only_fatal(error);
-                }
+                self.cluster.decree(entry).await?;
             }
         }
-        let state = self.cluster.decree(Entry::Goal(request.goal)).await?;
-        request.voice.is_goal(state.goal_number);
-        self.heed().await;
-        self.moves_tried = 0;
-        let deadline = Instant::now() + request.timeout;
-        self.active = Some(Active { voice: request.voice, deadline, has_told: false });
-        Ok(())
+        self.cluster.decree(Entry::Goal(goal)).await
     }
 
     /// One turn towards the goal; returns how long to wait before the next, if at all.
@@ -388,10 +402,24 @@ pub(crate) fn outcome_of(settlement: Settlement) -> Outcome {
     }
 }
 
+/// What is told to who asked for what could not be put on record.
+fn unrecorded(error: &ControlError) -> (Outcome, String) {
+    let text = base::ErrorChain(error).to_string();
+    match error {
+        ControlError::Unanswered(_) => {
+            let after =
+                "it may still be put on record when they answer again: look at the status then";
+            (Outcome::NoQuorum, format!("{text}; {after}"))
+        }
+        _ => (Outcome::Failed, text),
+    }
+}
+
 /// A rejected entry concerns its proposer only; a log that cannot be written ends the agent.
 fn only_fatal(error: ControlError) -> Result<(), ControlError> {
     match error {
-        ControlError::Rejected(_) => Ok(()),
+        // Its proposer was told; the loop goes on and sees for itself who leads.
+        error if !error.is_fatal() => Ok(()),
         fatal => Err(fatal),
     }
 }

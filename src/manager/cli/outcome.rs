@@ -56,6 +56,7 @@ impl Outcome {
             Self::Verdict(progress::Outcome::BadSpec) => BAD_SPEC,
             Self::Verdict(progress::Outcome::Refused) => REFUSED,
             Self::Verdict(progress::Outcome::Held) => HELD,
+            Self::Verdict(progress::Outcome::NoQuorum) => NO_QUORUM,
         }
     }
 }

@@ -167,5 +167,6 @@ fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::BadSpec => "bad-spec",
         Verdict::Refused => "refused",
         Verdict::Held => "held",
+        Verdict::NoQuorum => "no-quorum",
     }
 }

@@ -10,17 +10,18 @@ use super::{
 };
 use crate::{
     agent::{
-        cluster::{Cluster, Node},
+        cluster::Cluster,
         planner::{plan_checked, wanted_goal},
     },
     control::{Leadership, entry::Goal, state::ControlState},
     observe::{
         self,
+        probe::Probe,
         sights::{self, HostSight},
     },
     plan::{Fact, Health, Member, NodeObservation, Observation, Plan, Process, Role},
     spec::{ClusterSpec, NodeSpec},
-    supervise::state::Phase,
+    supervise::state::{NodeState, Phase},
 };
 
 /// What every answer says while the agents cannot decide anything.
@@ -133,13 +134,15 @@ fn quorum(spec: &ClusterSpec, observation: &Observation) -> QuorumReport {
     QuorumReport { voters, healthy, tolerance }
 }
 
-/// What this agent knows of its nodes.
-pub(crate) fn reports_here(cluster: &Cluster, seen: &[NodeObservation]) -> Vec<MemberReport> {
-    let kept = cluster.nodes();
+/// What this agent knows of its nodes: by the same process and probe that the facts were made from.
+pub(crate) fn reports_of(
+    kept: &BTreeMap<String, (NodeState, Probe)>,
+    seen: &[NodeObservation],
+) -> Vec<MemberReport> {
     let report = |seen: &NodeObservation| {
-        let node = kept.get(&seen.name)?;
-        let mut member = processed(&seen.name, node, seen);
-        answered(&mut member, node, seen);
+        let (state, probe) = kept.get(&seen.name)?;
+        let mut member = processed(&seen.name, state, seen);
+        answered(&mut member, probe, seen);
         Some(member)
     };
     seen.iter().filter_map(report).collect()
@@ -233,8 +236,7 @@ fn listed<'a>(members: &'a [Member], name: &str, seen: &NodeObservation) -> Opti
 }
 
 /// What the supervisor knows.
-fn processed(name: &str, node: &Node, seen: &NodeObservation) -> MemberReport {
-    let state = node.state.borrow();
+fn processed(name: &str, state: &NodeState, seen: &NodeObservation) -> MemberReport {
     let run = state.phase.running();
     let word = match (&state.phase, &seen.process) {
         (_, Fact::Known(Process::Starting(_))) => "starting",
@@ -318,7 +320,7 @@ fn placed(member: &mut MemberReport, spec: &ClusterSpec, listed: Option<&Member>
 }
 
 /// What the member says about itself.
-fn answered(member: &mut MemberReport, node: &Node, seen: &NodeObservation) {
+fn answered(member: &mut MemberReport, probe: &Probe, seen: &NodeObservation) {
     let Some(status) = seen.status.known() else { return };
     member.id = Some(status.member.to_string());
     member.role = Some(
@@ -335,7 +337,6 @@ fn answered(member: &mut MemberReport, node: &Node, seen: &NodeObservation) {
     member.revision = Some(status.revision.get());
     member.db_bytes = Some(status.db_bytes);
     member.version = Some(status.version.clone());
-    let probe = node.probe.borrow();
     if let Some(own) = probe.status.known() {
         member.db_in_use_bytes = Some(own.db_in_use_bytes);
         member.errors.clone_from(&own.errors);
