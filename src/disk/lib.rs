@@ -2,6 +2,7 @@
 //! simulated one that loses what was not synced.
 
 mod archive;
+mod keep;
 mod real;
 mod replace;
 pub mod sim;
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub use archive::archive;
+pub use keep::replace_keeping;
 pub use real::RealDisk;
 pub use replace::{CheckedError, copy, read, read_checked, replace, replace_checked};
 

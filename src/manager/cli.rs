@@ -4,6 +4,7 @@ mod arguments;
 mod connect;
 mod generated;
 mod logs;
+mod member;
 mod offline;
 mod outcome;
 mod progress;
@@ -110,6 +111,7 @@ async fn dispatch(
         Command::Restart(restart) => requests::restart(&restart, environment, screen).await,
         Command::Stop(stop) => requests::stop(&stop, environment, screen).await,
         Command::Start(start) => requests::start(&start, environment, screen).await,
+        Command::Member(member) => member::member(&member, environment, screen).await,
         Command::Agent(agent) => run_agent::run(&agent, environment).await,
     }
 }

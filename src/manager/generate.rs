@@ -10,4 +10,5 @@ mod tests;
 
 pub use environment::{command_line, environment, launch};
 pub use launch::{Change, Launch};
+pub(crate) use lineage::first_incarnation;
 pub use lineage::{InitialState, Joined, Lineage};

@@ -96,7 +96,7 @@ pub(crate) async fn facts_from(sources: &Sources<'_>, spec: &ClusterSpec) -> Hos
             name: name.clone(),
             process: match sources.busy.get(name) {
                 Some(order) => Fact::Unknown(format!("order {order} is being carried out")),
-                None => process_fact(process, probe, spec),
+                None => of_this_life(name, process_fact(process, probe, spec), sources.state),
             },
             data_dir: data_dir_fact(sources.disk, places),
             health: health_fact(process, probe),
@@ -194,6 +194,19 @@ fn places(
     }
     let ledger = state.node(name)?;
     Some((ledger.data_dir.as_ref()?.into(), ledger.wal_dir.as_ref().map(Into::into)))
+}
+
+/// That the cluster removed a member says nothing of the one that its node is to become: once the old one's data is in
+/// the archive, its last process is only one that ended.
+fn of_this_life(name: &str, found: Fact<Process>, state: &ControlState) -> Fact<Process> {
+    let has_left = state.lineage().is_some_and(|lineage| lineage.left.contains(name));
+    let is_seen = state.node(name).is_some_and(|ledger| ledger.member().is_some());
+    match found {
+        Fact::Known(Process::Removed) if has_left && !is_seen => {
+            Fact::Known(Process::Stopped { ended: Some("removed from the cluster".to_owned()) })
+        }
+        found => found,
+    }
 }
 
 fn process_fact(node: &NodeState, probe: &Probe, spec: &ClusterSpec) -> Fact<Process> {

@@ -5,6 +5,7 @@ pub mod agent_file;
 mod build;
 mod collisions;
 mod diagnostic;
+pub mod edit;
 mod flags;
 mod keys;
 mod load;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use diagnostic::{Code, Diagnostic, Severity, SpecErrors};
 pub use load::{Loaded, despite_mistakes, load, parse, state_dir};
+pub(crate) use nodes::INCARNATION_FIRST;
 pub use reference::{agent_reference, reference};
 pub use tls::MANAGER_TRUSTS;
 pub use types::{AgentSpec, Binary, ClusterSpec, LogSpec, NodeSpec, Supervise};

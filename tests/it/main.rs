@@ -14,6 +14,7 @@ mod kv;
 mod lifecycle;
 mod managed;
 mod many;
+mod member;
 mod membership;
 mod mixed;
 mod node;

@@ -10,14 +10,16 @@ use crate::{spec::ClusterSpec, supervise::process::is_local_address};
 pub fn remote_hosts(spec: &ClusterSpec) -> Vec<String> {
     let mut remote: Vec<String> = Vec::new();
     for node in &spec.nodes {
-        if !remote.contains(&node.host) && !is_local_host(&node.host) {
+        if !remote.contains(&node.host) && !is_local(&node.host) {
             remote.push(node.host.clone());
         }
     }
     remote
 }
 
-fn is_local_host(host: &str) -> bool {
+/// Whether a host is this machine.
+#[must_use]
+pub fn is_local(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse::<IpAddr>() {
         return is_local_address(address);
@@ -33,10 +35,10 @@ mod tests {
 
     #[test]
     fn loopback_names_and_addresses_are_this_machine() {
-        assert!(is_local_host("127.0.0.1"));
-        assert!(is_local_host("[::1]"));
-        assert!(is_local_host("localhost"));
-        assert!(!is_local_host("192.0.2.77"));
-        assert!(!is_local_host("no-such-host.invalid"));
+        assert!(is_local("127.0.0.1"));
+        assert!(is_local("[::1]"));
+        assert!(is_local("localhost"));
+        assert!(!is_local("192.0.2.77"));
+        assert!(!is_local("no-such-host.invalid"));
     }
 }

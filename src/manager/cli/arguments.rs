@@ -1,5 +1,7 @@
 //! The commands and their options. docs/cli.md is made of this help: `UPDATE_EXPECT=1` rewrites it.
 
+pub(super) mod member;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -40,6 +42,8 @@ pub(super) enum Command {
     Stop(Stop),
     /// Start stopped nodes
     Start(Start),
+    /// Add, remove, replace or move a node: edits the spec, comments kept, and applies it
+    Member(member::Member),
     /// Run the agent in the foreground
     ///
     /// SIGTERM and SIGINT end it and leave the nodes running; SIGUSR1 stops the nodes of this host

@@ -1,6 +1,6 @@
 //! The commands that ask the agent for something.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use wire::agentpb::{
     ApplyRequest, HelloRequest, PlanRequest, RestartRequest, ShutdownRequest, StartRequest,
@@ -35,7 +35,7 @@ fn source(loaded: &Loaded) -> String {
     loaded.spec.source.to_string_lossy().into_owned()
 }
 
-fn millis(timeout: std::time::Duration) -> u64 {
+fn millis(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -45,7 +45,33 @@ pub(super) async fn apply(
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let loaded = load(&apply.spec_file(), screen)?;
-    let mut agent = connect::ensure(&loaded.spec, &apply.reach, environment).await?;
+    let how = HowToApply {
+        timeout: apply.timeout,
+        output: apply.output,
+        reach: &apply.reach,
+        expect: apply.expect,
+    };
+    apply_loaded(loaded, how, environment, screen).await
+}
+
+/// What the options of an apply say.
+#[derive(Debug)]
+pub(super) struct HowToApply<'a> {
+    pub(super) timeout: Duration,
+    pub(super) output: Output,
+    pub(super) reach: &'a Reach,
+    /// Revision that the wanted spec must have.
+    pub(super) expect: Option<u64>,
+}
+
+/// The same for a spec that was read.
+pub(super) async fn apply_loaded(
+    loaded: Loaded,
+    how: HowToApply<'_>,
+    environment: &Environment,
+    screen: &mut Screen,
+) -> Result<Outcome, Failure> {
+    let mut agent = connect::ensure(&loaded.spec, how.reach, environment).await?;
     let hello = agent.hello(HelloRequest {}).await?.into_inner();
     if hello.version != env!("CARGO_PKG_VERSION") {
         screen.error(&format!(
@@ -59,11 +85,11 @@ pub(super) async fn apply(
     let request = ApplyRequest {
         source: source(&loaded),
         text: loaded.text,
-        timeout_ms: millis(apply.timeout),
-        expect: apply.expect,
+        timeout_ms: millis(how.timeout),
+        expect: how.expect,
     };
     let lines = agent.apply(request).await?.into_inner();
-    progress::follow(lines, apply.output, screen).await
+    progress::follow(lines, how.output, screen).await
 }
 
 pub(super) async fn plan(
@@ -73,22 +99,48 @@ pub(super) async fn plan(
     screen: &mut Screen,
 ) -> Result<Outcome, Failure> {
     let loaded = load(file, screen)?;
+    let plan = plan_of(&loaded, reach, environment).await?;
+    let shown = if output == Output::Json { &plan.json } else { &plan.text };
+    screen.line(shown.trim_end());
+    Ok(plan.outcome())
+}
+
+/// What apply would do, in both forms.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) text: String,
+    pub(super) json: String,
+    pub(super) refused: bool,
+}
+
+impl Shown {
+    pub(super) fn outcome(&self) -> Outcome {
+        let refusal = wire::agentpb::progress::Outcome::Refused;
+        if self.refused { Outcome::Verdict(refusal) } else { Outcome::Done }
+    }
+}
+
+/// By the agent if one answers, else from the records on disk.
+pub(super) async fn plan_of(
+    loaded: &Loaded,
+    reach: &Reach,
+    environment: &Environment,
+) -> Result<Shown, Failure> {
     let found = connect::find(&loaded.spec, reach).await;
     if found.is_none() && (reach.agent.is_some() || !remote_hosts(&loaded.spec).is_empty()) {
         connect::expect(&loaded.spec, reach).await?;
     }
-    let (text, json, refused) = if let Some(mut agent) = found {
-        let request = PlanRequest { source: source(&loaded), text: loaded.text };
+    if let Some(mut agent) = found {
+        let request = PlanRequest { source: source(loaded), text: loaded.text.clone() };
         let plan = agent.plan(request).await?.into_inner();
-        (plan.text, plan.json, !plan.refused.is_empty())
-    } else {
-        let plan = offline::plan(&loaded.spec, environment).await?;
-        (render::text(&plan), render::json(&plan), plan.has(NoteKind::Refused))
-    };
-    let shown = if output == Output::Json { json } else { text };
-    screen.line(shown.trim_end());
-    let refusal = wire::agentpb::progress::Outcome::Refused;
-    Ok(if refused { Outcome::Verdict(refusal) } else { Outcome::Done })
+        return Ok(Shown { text: plan.text, json: plan.json, refused: !plan.refused.is_empty() });
+    }
+    let plan = offline::plan(&loaded.spec, environment).await?;
+    Ok(Shown {
+        text: render::text(&plan),
+        json: render::json(&plan),
+        refused: plan.has(NoteKind::Refused),
+    })
 }
 
 pub(super) fn check(file: &Path, screen: &mut Screen) -> Result<Outcome, Failure> {

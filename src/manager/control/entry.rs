@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use base::{ClusterId, MemberId};
 use serde::{Deserialize, Serialize};
 
-use crate::generate::Lineage;
+use crate::generate::{Lineage, first_incarnation};
 
 /// Version of the entries this build writes, and the highest it understands.
 pub const ENTRY_VERSION: u32 = 2;
@@ -102,6 +102,9 @@ pub enum Entry {
         /// The member.
         #[serde(with = "id_number")]
         member: MemberId,
+        /// Which life of the member it is.
+        #[serde(default = "first_incarnation")]
+        incarnation: u64,
         /// The members now, itself included: name and peer URLs.
         initial_cluster: Vec<(String, Vec<String>)>,
     },

@@ -278,8 +278,8 @@ impl ControlState {
             Entry::MemberSeen { node, cluster, member } => {
                 self.node_mut(node).member = Some((cluster.get(), member.get()));
             }
-            Entry::Joined { node, member, initial_cluster } => {
-                self.join(node, *member, initial_cluster)?;
+            Entry::Joined { node, member, .. } => {
+                self.join(&envelope.entry)?;
                 self.log(envelope, node, format!("joined as member {member}, without a vote yet"));
             }
             Entry::Promoted { node } => {
@@ -361,15 +361,17 @@ impl ControlState {
         record.map(|record| &mut record.lineage).ok_or(Rejected::NotFormed)
     }
 
-    fn join(
-        &mut self,
-        node: &str,
-        member: MemberId,
-        initial_cluster: &[(String, Vec<String>)],
-    ) -> Result<(), Rejected> {
-        let initial_cluster = initial_cluster.to_vec();
-        let joined = Joined { member: member.get(), votes: false, initial_cluster };
-        self.formed_mut()?.joined.insert(node.to_owned(), joined);
+    fn join(&mut self, entry: &Entry) -> Result<(), Rejected> {
+        let Entry::Joined { node, member, incarnation, initial_cluster } = entry else {
+            return Ok(());
+        };
+        let joined = Joined {
+            member: member.get(),
+            votes: false,
+            incarnation: *incarnation,
+            initial_cluster: initial_cluster.clone(),
+        };
+        self.formed_mut()?.joined.insert(node.clone(), joined);
         self.node_mut(node).member = None;
         Ok(())
     }

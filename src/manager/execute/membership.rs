@@ -11,6 +11,7 @@ use crate::{
     control::entry::{Entry, Task},
     observe,
     plan::{Fact, NodeObservation},
+    spec::INCARNATION_FIRST,
 };
 
 /// Longest wait for the answer to one change.
@@ -42,7 +43,9 @@ impl Step<'_> {
             None => self.insist(|| client.member_add_learner(peer_urls)).await?,
         };
         let initial_cluster = initial_cluster(&members, id, node)?;
-        self.commit(Entry::Joined { node: node.to_owned(), member: id, initial_cluster }).await?;
+        let incarnation = self.spec.node(node).map_or(INCARNATION_FIRST, |node| node.incarnation);
+        let node = node.to_owned();
+        self.commit(Entry::Joined { node, member: id, incarnation, initial_cluster }).await?;
         Ok(format!("member {id}"))
     }
 

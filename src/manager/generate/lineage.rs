@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
-use crate::spec::ClusterSpec;
+use crate::spec::{ClusterSpec, INCARNATION_FIRST};
 
 /// `initial-cluster-state`, a latch: `New` once, in the bootstrap that the record prepares, and `Existing` for ever after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct Lineage {
     /// Nodes that joined later.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub joined: BTreeMap<String, Joined>,
+    /// Incarnations of the bootstrap's members, where not the first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub incarnations: BTreeMap<String, u64>,
     /// Nodes whose first membership has ended: their bootstrap ids are never theirs again.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub left: BTreeSet<String>,
@@ -61,6 +64,9 @@ pub struct Joined {
     /// Whether it was given its vote.
     #[serde(default)]
     pub votes: bool,
+    /// Which life of the member it is.
+    #[serde(default = "first_incarnation")]
+    pub incarnation: u64,
     /// The members when it joined, itself included: its `initial-cluster`.
     pub initial_cluster: Vec<(String, Vec<String>)>,
 }
@@ -76,6 +82,12 @@ impl Lineage {
             initial_state: InitialState::New,
             initial_cluster: spec.initial_cluster(),
             joined: BTreeMap::new(),
+            incarnations: spec
+                .nodes
+                .iter()
+                .filter(|node| node.incarnation != INCARNATION_FIRST)
+                .map(|node| (node.name.clone(), node.incarnation))
+                .collect(),
             left: BTreeSet::new(),
         }
     }
@@ -103,6 +115,16 @@ impl Lineage {
             Some(joined) => Some((self.cluster_id(), MemberId::new(joined.member))),
             None if self.left.contains(node) => None,
             None => self.bootstrap_member(node),
+        }
+    }
+
+    /// Which life of a node's member is in the cluster by this record; nothing for a node that is not.
+    #[must_use]
+    pub fn incarnation(&self, node: &str) -> Option<u64> {
+        match self.joined.get(node) {
+            Some(joined) => Some(joined.incarnation),
+            None if !self.members().any(|member| member == node) => None,
+            None => Some(self.incarnations.get(node).copied().unwrap_or(INCARNATION_FIRST)),
         }
     }
 
@@ -148,6 +170,11 @@ impl Lineage {
         urls.sort();
         first_eight((urls.concat() + &self.token).as_bytes())
     }
+}
+
+/// Records of earlier builds name none.
+pub(crate) const fn first_incarnation() -> u64 {
+    INCARNATION_FIRST
 }
 
 fn first_eight(hashed: &[u8]) -> u64 {

@@ -14,6 +14,9 @@ use crate::spec::NodeSpec;
 
 const AWAITED: &str = "a learner counts once it follows its leader";
 
+const LOST: &str = "its data is lost or broken, and the others are healthy";
+const RENEWED: &str = "the spec counts its incarnation up: the member is given up for a new one";
+
 /// Plans them. Stops at the first that has to wait.
 pub(super) fn changes(survey: &Survey<'_>, world: &mut World) {
     // The first that has to wait has said so: nothing after it is planned.
@@ -160,8 +163,13 @@ fn replace(survey: &Survey<'_>, world: &mut World, node: &NodeSpec) -> Option<()
     };
     let surplus = Surplus { node: &node.name, id: member.id, listed: Some(member) };
     permitted(survey, world, &node.name)?;
-    leave(survey, world, &surplus, "its data is lost or broken, and the others are healthy")?;
-    archive(world, &node.name, "what is left of its data is kept, and it begins anew");
+    let (why, then) = if survey.is_renewed(&node.name) {
+        (RENEWED, "its data is kept there, and it begins anew")
+    } else {
+        (LOST, "what is left of its data is kept, and it begins anew")
+    };
+    leave(survey, world, &surplus, why)?;
+    archive(world, &node.name, then);
     join(survey, world, node)
 }
 

@@ -27,6 +27,7 @@ pub(super) fn converge(survey: &Survey<'_>) -> World {
     }
     world.notes.extend(change::overhaul(survey));
     world.notes.extend(membership::outgrown(survey));
+    world.notes.extend(membership::renewals(survey));
     world.notes.extend(membership::drift(survey));
     let moved = |node| membership::moved(node, survey.observation);
     world.notes.extend(survey.spec.nodes.iter().filter_map(moved));

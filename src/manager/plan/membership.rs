@@ -120,6 +120,40 @@ pub(super) fn outgrown(survey: &Survey<'_>) -> Vec<Note> {
     changed.chain(dropped).collect()
 }
 
+/// Incarnations that cannot be: one that was given up before, or of the only voter.
+pub(super) fn renewals(survey: &Survey<'_>) -> Vec<Note> {
+    let Some(record) = lineage(survey) else { return Vec::new() };
+    let members = survey.observation.members.known().map_or(&[][..], Vec::as_slice);
+    let voters = members.iter().filter(|member| !member.learner).count();
+    let judge = |node: &NodeSpec| {
+        let recorded = record.incarnation(&node.name)?;
+        let refused = |rule: u8, text: String, remedy: String| Note {
+            kind: NoteKind::Refused,
+            rule: Some(Rule(rule)),
+            node: Some(node.name.clone()),
+            text,
+            remedy,
+        };
+        let votes = || listed(survey, &node.name).is_some_and(|member| !member.learner);
+        if node.incarnation < recorded {
+            let text = format!(
+                "the spec says incarnation {}, and the member is at {recorded} already",
+                node.incarnation
+            );
+            let remedy =
+                format!("see that the spec is not an old one; write `incarnation = {recorded}`");
+            return Some(refused(17, text, remedy));
+        }
+        let alone = node.incarnation > recorded && voters == 1 && votes();
+        alone.then(|| {
+            let text = "it is the only voter: without its data there is no cluster".to_owned();
+            let remedy = "add a node first; `etcd-manager destroy` gives up the cluster".to_owned();
+            refused(6, text, remedy)
+        })
+    };
+    survey.spec.nodes.iter().filter_map(judge).collect()
+}
+
 /// A running node whose data the spec wants elsewhere.
 pub(super) fn moved(node: &NodeSpec, observation: &Observation) -> Option<Note> {
     let seen = observation.node(&node.name)?;

@@ -29,6 +29,8 @@ struct Surveyed {
     kinds: Kinds,
     outcome: Outcome,
     wanted: Option<Launch>,
+    /// Whether the spec counts its incarnation up.
+    is_renewed: bool,
 }
 
 impl<'a> Survey<'a> {
@@ -42,8 +44,11 @@ impl<'a> Survey<'a> {
             let wanted =
                 lineage.map(|lineage| generate::launch(spec, node, lineage, &observation.manager));
             let kinds = Kinds::of(node, wanted.as_ref(), observation, history);
-            let outcome = table::outcome(kinds);
-            (node.name.as_str(), Surveyed { kinds, outcome, wanted })
+            let recorded = lineage.and_then(|lineage| lineage.incarnation(&node.name));
+            let is_renewed = recorded.is_some_and(|recorded| node.incarnation > recorded);
+            let outcome =
+                if is_renewed { table::outcome_renewed(kinds) } else { table::outcome(kinds) };
+            (node.name.as_str(), Surveyed { kinds, outcome, wanted, is_renewed })
         };
         Self { spec, observation, history, nodes: spec.nodes.iter().map(look).collect() }
     }
@@ -54,6 +59,11 @@ impl<'a> Survey<'a> {
 
     pub(super) fn outcome(&self, node: &str) -> Option<Outcome> {
         self.nodes.get(node).map(|node| node.outcome)
+    }
+
+    /// Whether the spec gives its member up for a new one.
+    pub(super) fn is_renewed(&self, node: &str) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.is_renewed)
     }
 
     pub(super) fn seen(&self, node: &str) -> Option<&'a NodeObservation> {

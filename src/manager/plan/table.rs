@@ -67,6 +67,12 @@ pub(crate) fn outcome(kinds: Kinds) -> Outcome {
     row.map_or(Outcome::Wait(Pending::Unforeseen), |row| row.outcome)
 }
 
+/// The outcome for a member that the operator gives up: by the rows for it, else as for any other.
+pub(crate) fn outcome_renewed(kinds: Kinds) -> Outcome {
+    let row = RENEWED.iter().find(|row| row.matches(kinds));
+    row.map_or_else(|| outcome(kinds), |row| row.outcome)
+}
+
 /// One row; it matches if each fact is one of those listed.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -225,4 +231,23 @@ pub(crate) const ROWS: &[Row] = &[
     row((FORMED, STOPPED), EMPTY, (UNSTARTED, ANY_VITAL), Outcome::StartJoin),
     row((FORMED, PAUSING), EMPTY, (UNSTARTED, ANY_VITAL), wait(Pending::Pausing)),
     row((FORMED, LOOPING), EMPTY, (UNSTARTED, ANY_VITAL), block(Obstacle::CrashLoop)),
+];
+
+/// Runs of a process that is ours to end, or none.
+const OURS: &[Run] = &[
+    Run::Starting,
+    Run::Current,
+    Run::Changed,
+    Run::Removed,
+    Run::Stopped,
+    Run::Pausing,
+    Run::Looping,
+];
+
+/// A member whose incarnation the spec counts up: it leaves with its data, whatever its health. Only on a quorum's word,
+/// and never for a dir that is not its own.
+#[rustfmt::skip]
+pub(crate) const RENEWED: &[Row] = &[
+    row((FORMED, OURS), LEFTOVER, (LISTED, ANY_VITAL), Outcome::Replace),
+    row((FORMED, OURS), LEFTOVER, (OUT, ANY_VITAL), Outcome::Rejoin),
 ];

@@ -96,7 +96,7 @@ pub(super) fn obstacle(
         Obstacle::DirGone => (
             Some(17),
             format!("it runs, but {dir} was taken away from under it"),
-            "put the data dir back; if it is lost, take the [[node]] out of the spec".to_owned(),
+            format!("put the data dir back; if it is lost, `etcd-manager member replace {}`", node.name),
         ),
         Obstacle::Damaged => (
             Some(4),

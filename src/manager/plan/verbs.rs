@@ -142,6 +142,11 @@ fn might_not_return(survey: &Survey<'_>, node: &NodeSpec) -> Option<Note> {
 
 /// A change of membership is no start.
 fn needs_apply(survey: &Survey<'_>, node: &NodeSpec) -> Note {
+    if survey.is_renewed(&node.name) {
+        let text = "the spec counts its incarnation up: its member is to be replaced".to_owned();
+        let remedy = "`etcd-manager apply` replaces it";
+        return about(&node.name, NoteKind::Blocked, text, remedy);
+    }
     let dir = survey.kinds(&node.name).map(|kinds| kinds.dir);
     let obstacle = match (survey.outcome(&node.name), dir) {
         (Some(Outcome::Replace), Some(Dir::Damaged)) => Obstacle::Damaged,

@@ -150,6 +150,7 @@ const fn key(
 
 const RESTARTS: Kind = Kind::Whole { min: 1, max: 1000, unit: "restarts" };
 const LOG_BYTES: Kind = Kind::Whole { min: 65_536, max: 1 << 40, unit: "bytes" };
+const COUNTED: Kind = Kind::Whole { min: 1, max: 1_000_000, unit: "lives" };
 const LOG_FILES: Kind = Kind::Whole { min: 0, max: 1000, unit: "files" };
 
 #[rustfmt::skip]
@@ -194,6 +195,8 @@ pub(super) const KEYS: &[Key] = &[
         "Its write-ahead log, for instance on a faster disk."),
     key(Table::Node, "zone", Kind::Text, "none",
         "Failure domain: nodes of one zone are expected to fail together."),
+    key(Table::Node, "incarnation", COUNTED, "`1`",
+        "Which life of the member this is. Counted up, the member is given up: it leaves the cluster, its data dir goes into the archive, and it joins anew without data. `etcd-manager member replace` does it."),
     key(Table::Node, "binary", Kind::Path, "`[defaults] binary`",
         "The node's program."),
     key(Table::Node, "environment", Kind::Environment, "`[defaults.environment]`",

@@ -15,6 +15,9 @@ use super::{
     types::NodeSpec,
 };
 
+/// The life of a member whose node names none.
+pub(crate) const INCARNATION_FIRST: u64 = 1;
+
 /// A node in the making.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -108,6 +111,10 @@ pub(super) fn draft(
         data_dir: data_dir.value.clone(),
         wal_dir: wal_dir.as_ref().map(|dir| dir.value.clone()),
         zone: section.text("zone").map(|zone| zone.value.to_owned()),
+        incarnation: section
+            .whole("incarnation")
+            .and_then(|given| u64::try_from(*given.value).ok())
+            .unwrap_or(INCARNATION_FIRST),
         binary,
         flags: resolved,
         environment,

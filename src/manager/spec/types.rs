@@ -67,6 +67,8 @@ pub struct NodeSpec {
     pub wal_dir: Option<PathBuf>,
     /// Failure domain: nodes of one zone are expected to fail together.
     pub zone: Option<String>,
+    /// Which life of the member this is; a higher one than is recorded replaces the member.
+    pub incarnation: u64,
     /// The program to run.
     pub binary: Binary,
     /// etcd flags by name without dashes, resolved: product defaults < `[defaults.flags]` < `[node.flags]`.

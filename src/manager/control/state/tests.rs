@@ -20,6 +20,7 @@ fn lineage() -> Lineage {
         epoch: Epoch::new(1),
         initial_state: InitialState::New,
         initial_cluster: vec![("n1".into(), vec!["http://127.0.0.1:1".into()])],
+        incarnations: [].into(),
         joined: [].into(),
         left: [].into(),
     }
@@ -156,7 +157,7 @@ fn formed() -> Vec<Entry> {
 
 fn joined(node: &str, member: u64) -> Entry {
     let initial_cluster = vec![(node.to_owned(), vec!["http://127.0.0.1:2".to_owned()])];
-    Entry::Joined { node: node.into(), member: member.into(), initial_cluster }
+    Entry::Joined { node: node.into(), member: member.into(), incarnation: 1, initial_cluster }
 }
 
 #[test]

@@ -179,3 +179,39 @@ fn a_removed_member_that_the_spec_still_names_begins_anew() {
     scene.see("n3").process = Fact::Known(Process::Removed);
     keep("removed_and_wanted", &scene);
 }
+
+/// R4, R5, R6
+#[test]
+fn an_incarnation_counted_up_replaces_a_healthy_member() {
+    let mut scene = Scene::healthy(3);
+    scene.spec.nodes[0].incarnation = 2;
+    keep("renewed", &scene);
+    scene.down("n1", "exit code 1");
+    assert_eq!(steps(&scene.converge())[0], "remove member n1");
+    // R5: only beside healthy others.
+    scene.ill("n3", "deadline exceeded");
+    let plan = scene.converge();
+    assert!(plan.steps.is_empty() && plan.has(NoteKind::Wait), "{plan:?}");
+}
+
+#[test]
+fn a_renewed_member_is_taken_in_once() {
+    let mut scene = Scene::healthy(3);
+    scene.spec.nodes[2].incarnation = 2;
+    let mut lineage = scene.lineage();
+    lineage.incarnations.insert("n3".to_owned(), 2);
+    scene.history.lineage = Fact::Known(Some(lineage));
+    assert!(scene.converge().is_converged());
+}
+
+#[test]
+fn renewing_is_refused_for_the_only_voter_and_for_a_past_incarnation() {
+    let mut scene = Scene::healthy(1);
+    scene.spec.nodes[0].incarnation = 2;
+    assert!(scene.converge().is_refused());
+    let mut scene = Scene::healthy(3);
+    let mut lineage = scene.lineage();
+    lineage.incarnations.insert("n2".to_owned(), 3);
+    scene.history.lineage = Fact::Known(Some(lineage));
+    assert!(scene.converge().is_refused());
+}

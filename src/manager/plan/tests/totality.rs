@@ -2,7 +2,7 @@
 
 use crate::plan::{
     kinds::{Dir, Kinds, Listed, Record, Run, Vital},
-    table::{self, Outcome, ROWS},
+    table::{self, Outcome, RENEWED, ROWS},
 };
 
 const RUNS: [Run; 9] = [
@@ -54,8 +54,24 @@ fn exactly_one_row_matches_every_combination() {
 }
 
 #[test]
+fn a_member_is_given_up_only_on_a_quorums_word_and_with_a_dir_of_its_own() {
+    for kinds in all() {
+        assert!(RENEWED.iter().filter(|row| row.matches(kinds)).count() < 2, "{kinds:?}");
+        let given_up = table::outcome_renewed(kinds);
+        let kept = table::outcome(kinds);
+        if given_up != kept {
+            assert_eq!(kinds.record, Record::Formed, "{kinds:?}");
+            assert_ne!(kinds.listed, Listed::Unknown, "{kinds:?}");
+            assert!(![Run::Unknown, Run::Foreign].contains(&kinds.run), "{kinds:?}");
+            assert!(![Dir::Unknown, Dir::Other, Dir::Foreign].contains(&kinds.dir), "{kinds:?}");
+            assert!([Outcome::Replace, Outcome::Rejoin].contains(&given_up), "{kinds:?}");
+        }
+    }
+}
+
+#[test]
 fn every_row_is_needed() {
-    for row in ROWS {
+    for row in ROWS.iter().chain(RENEWED) {
         assert!(all().iter().any(|kinds| row.matches(*kinds)), "{row:?}");
     }
 }
