@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::entry::{ENTRY_VERSION, Entry, Envelope, Goal, Settlement};
 
 mod group;
+mod members;
 
-use crate::generate::{InitialState, Joined, Lineage};
+use crate::generate::{InitialState, Lineage};
 pub use group::{AgentRecord, GroupRecord, OrderEnd, OrderRecord, ReignRecord};
 
 /// Journal lines kept.
@@ -353,36 +354,6 @@ impl ControlState {
         if record.latch == Latch::Formed {
             record.lineage.initial_state = InitialState::Existing;
         }
-        Ok(())
-    }
-
-    fn formed_mut(&mut self) -> Result<&mut Lineage, Rejected> {
-        let record = self.lineage.as_mut().filter(|record| record.latch == Latch::Formed);
-        record.map(|record| &mut record.lineage).ok_or(Rejected::NotFormed)
-    }
-
-    fn join(&mut self, entry: &Entry) -> Result<(), Rejected> {
-        let Entry::Joined { node, member, incarnation, initial_cluster } = entry else {
-            return Ok(());
-        };
-        let joined = Joined {
-            member: member.get(),
-            votes: false,
-            incarnation: *incarnation,
-            initial_cluster: initial_cluster.clone(),
-        };
-        self.formed_mut()?.joined.insert(node.clone(), joined);
-        self.node_mut(node).member = None;
-        Ok(())
-    }
-
-    /// What is known of the member goes; that the shim's past ends were read does not.
-    fn leave(&mut self, node: &str) -> Result<(), Rejected> {
-        let lineage = self.formed_mut()?;
-        lineage.joined.remove(node);
-        lineage.left.insert(node.to_owned());
-        let ledger = self.node_mut(node);
-        *ledger = NodeLedger { ended_run: ledger.ended_run, ..NodeLedger::default() };
         Ok(())
     }
 
