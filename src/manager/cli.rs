@@ -2,6 +2,7 @@
 
 mod arguments;
 mod connect;
+mod endpoints;
 mod generated;
 mod logs;
 mod member;
@@ -111,6 +112,7 @@ async fn dispatch(
         Command::Restart(restart) => requests::restart(&restart, environment, screen).await,
         Command::Stop(stop) => requests::stop(&stop, environment, screen).await,
         Command::Start(start) => requests::start(&start, environment, screen).await,
+        Command::Endpoints(wish) => endpoints::endpoints(&wish, screen),
         Command::Member(member) => member::member(&member, environment, screen).await,
         Command::Agent(agent) => run_agent::run(&agent, environment).await,
     }

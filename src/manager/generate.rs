@@ -1,5 +1,6 @@
 //! What a node is started with, made from the spec and the lineage record: environment, command line, their text forms.
 
+pub mod clients;
 mod environment;
 mod launch;
 mod lineage;

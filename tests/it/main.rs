@@ -4,6 +4,7 @@
 mod agent;
 mod apply;
 mod crash;
+mod endpoints;
 mod etcdctl;
 mod generated;
 mod harness;

@@ -1,5 +1,6 @@
 //! The commands and their options. docs/cli.md is made of this help: `UPDATE_EXPECT=1` rewrites it.
 
+pub(super) mod endpoints;
 pub(super) mod member;
 
 use std::{path::PathBuf, time::Duration};
@@ -42,6 +43,8 @@ pub(super) enum Command {
     Stop(Stop),
     /// Start stopped nodes
     Start(Start),
+    /// Print how clients reach the cluster: the variables that etcdctl reads
+    Endpoints(endpoints::Endpoints),
     /// Add, remove, replace or move a node: edits the spec, comments kept, and applies it
     Member(member::Member),
     /// Run the agent in the foreground
