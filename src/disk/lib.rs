@@ -3,6 +3,7 @@
 
 mod archive;
 mod keep;
+mod purge;
 mod real;
 mod replace;
 pub mod sim;
@@ -17,6 +18,7 @@ use std::{
 
 pub use archive::archive;
 pub use keep::replace_keeping;
+pub use purge::{PURGING, folder_bytes, purge};
 pub use real::RealDisk;
 pub use replace::{CheckedError, copy, read, read_checked, replace, replace_checked};
 

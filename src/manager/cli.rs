@@ -1,5 +1,6 @@
 //! The command line: parses, asks the local agent, prints. It decides nothing.
 
+mod archives;
 mod arguments;
 mod connect;
 mod endpoints;
@@ -113,6 +114,7 @@ async fn dispatch(
         Command::Stop(stop) => requests::stop(&stop, environment, screen).await,
         Command::Start(start) => requests::start(&start, environment, screen).await,
         Command::Endpoints(wish) => endpoints::endpoints(&wish, screen),
+        Command::Archives(wish) => archives::archives(&wish, environment, screen),
         Command::Member(member) => member::member(&member, environment, screen).await,
         Command::Agent(agent) => run_agent::run(&agent, environment).await,
     }

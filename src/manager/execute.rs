@@ -15,6 +15,7 @@ use crate::{
         cluster::{Cluster, Node},
         voice::Voice,
     },
+    archives::{self, Note, leave_note},
     control::{
         entry::{Entry, Task},
         state::ControlState,
@@ -100,10 +101,8 @@ pub(crate) async fn perform(
         if let Some(kept) = cluster.node(name) {
             kept.keeper.stop().await?;
         }
-        return put_away_all(
-            cluster,
-            [(data_dir, label.clone()), (wal_dir, format!("{label}-wal"))],
-        );
+        let dirs = [(data_dir, label.clone()), (wal_dir, format!("{label}-wal"))];
+        return put_away_all(cluster, name, spec.as_deref(), dirs);
     }
     let kept = cluster.node(name).ok_or_else(|| format!("there is no node {name} here"))?;
     match task {
@@ -123,11 +122,34 @@ pub(crate) async fn perform(
 }
 
 /// R4: renames the dirs; returns where the first one is, empty if there was none.
-fn put_away_all(cluster: &Cluster, dirs: [(&Option<String>, String); 2]) -> Result<String, String> {
+fn put_away_all(
+    cluster: &Cluster,
+    node: &str,
+    spec: Option<&ClusterSpec>,
+    dirs: [(&Option<String>, String); 2],
+) -> Result<String, String> {
     let mut places = Vec::new();
     for (dir, label) in dirs {
         let Some(dir) = dir else { continue };
-        places.push(put_away(cluster, Path::new(dir), &label)?.unwrap_or_default());
+        let place = put_away(cluster, Path::new(dir), &label)?;
+        if let Some(place) = &place {
+            let reason = match spec.and_then(|spec| spec.node(node)) {
+                Some(_) => "its member was replaced, or removed by somebody else",
+                None => "the spec no longer names its node",
+            };
+            let note = Note {
+                at_ms: archives::millis(cluster.tools.clock.wall()),
+                node: node.to_owned(),
+                from: dir.clone(),
+                reason: reason.to_owned(),
+                ..Note::default()
+            };
+            // The data is safe without it.
+            if let Err(error) = leave_note(&*cluster.tools.disk, Path::new(place), note) {
+                tracing::warn!("note of {place}: {error}");
+            }
+        }
+        places.push(place.unwrap_or_default());
     }
     Ok(places.into_iter().next().unwrap_or_default())
 }

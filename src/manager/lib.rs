@@ -2,6 +2,7 @@
 //! that observes, executes and supervises.
 
 pub mod agent;
+pub mod archives;
 pub mod check;
 pub mod cli;
 pub mod control;

@@ -4,6 +4,7 @@ mod gather;
 mod table;
 
 pub(crate) use gather::{NO_QUORUM, gather, log_path, reports_of};
+pub(crate) use table::bytes as in_units;
 pub use table::table;
 
 use serde::{Deserialize, Serialize};

@@ -81,9 +81,42 @@ fn a_cluster_grows_moves_and_shrinks_by_commands_and_its_comments_stay() -> Resu
     let shrunk = fs::read_to_string(managed.spec())?;
     ensure!(!shrunk.contains("n4") && shrunk.contains("stop-timeout = \"20s\" # long enough"));
     ensure!(managed.root().join("data/archive").is_dir(), "R4: its data is in the archive");
-    assert_eq!(managed.status()?["converged"], true);
+    let status = managed.status()?;
+    assert_eq!(status["converged"], true);
+    archives_are_listed_and_purged(&managed, &status)?;
     let kept = ctl::ok(Version::V35, &managed.endpoints(), &["get", "kept"])?;
     assert_eq!(kept, "kept\n1\n");
+    Ok(())
+}
+
+/// R4
+fn archives_are_listed_and_purged(managed: &Managed, status: &Value) -> Result<()> {
+    let list = || -> Result<Vec<Value>> {
+        let said = done(managed, &["archives", "list", "--output", "json"])?;
+        Ok(serde_json::from_str(&said)?)
+    };
+    let found = list()?;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let archive = &found[0];
+    assert_eq!(archive["node"], "n4");
+    assert_eq!(archive["cluster"], status["cluster_id"], "{archive} {status}");
+    assert_eq!(archive["at_is_about"], false);
+    ensure!(archive["bytes"].as_u64() > Some(0), "{archive}");
+    let reason = archive["reason"].as_str().context("reason")?;
+    assert_eq!(reason, "the spec no longer names its node");
+    let name = archive["name"].as_str().context("name")?;
+    let path = archive["path"].as_str().context("path")?;
+    refused(managed, &["archives", "purge"], 2, "required")?;
+    refused(managed, &["archives", "purge", "n9-1"], 2, "archives list")?;
+    refused(managed, &["archives", "purge", name], 5, "--yes")?;
+    ensure!(done(managed, &["archives", "purge", "--keep", "1", "--yes"])?.contains("no archives"));
+    let young = ["archives", "purge", "--older-than", "1h", "--yes"];
+    ensure!(done(managed, &young)?.contains("no archives"));
+    ensure!(done(managed, &["archives", "purge", "--keep", "0", "--dry-run"])?.contains(path));
+    assert_eq!(list()?.len(), 1);
+    let said = done(managed, &["archives", "purge", name, "--yes"])?;
+    ensure!(said.contains(&format!("deleted {path}")), "{said}");
+    ensure!(list()?.is_empty() && !std::path::Path::new(path).exists());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The commands and their options. docs/cli.md is made of this help: `UPDATE_EXPECT=1` rewrites it.
 
+pub(super) mod archives;
 pub(super) mod endpoints;
 pub(super) mod member;
 
@@ -47,6 +48,8 @@ pub(super) enum Command {
     Endpoints(endpoints::Endpoints),
     /// Add, remove, replace or move a node: edits the spec, comments kept, and applies it
     Member(member::Member),
+    /// List or delete data dirs that were put away on this machine
+    Archives(archives::Archives),
     /// Run the agent in the foreground
     ///
     /// SIGTERM and SIGINT end it and leave the nodes running; SIGUSR1 stops the nodes of this host

@@ -35,6 +35,17 @@ impl Screen {
         self.out.write_all(bytes).and_then(|()| self.out.flush()).is_ok()
     }
 
+    /// Asks a question on standard error; yes is `yes`, typed at a terminal.
+    pub(super) fn confirm(&mut self, question: &str) -> io::Result<bool> {
+        if !io::stdin().is_terminal() {
+            return Ok(false);
+        }
+        self.err.write_all(format!("{question} Type yes: ").as_bytes())?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(answer.trim() == "yes")
+    }
+
     /// A line on standard error.
     pub(super) fn error(&mut self, text: &str) {
         drop(writeln!(self.err, "{}", text.trim_end()));

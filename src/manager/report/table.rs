@@ -103,7 +103,7 @@ fn row(member: &MemberReport) -> Vec<String> {
 }
 
 /// `20.5 MiB`
-fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
