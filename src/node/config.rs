@@ -3,6 +3,7 @@
 
 mod arguments;
 mod cluster;
+mod command;
 mod disposition;
 mod environment;
 mod file;
@@ -21,6 +22,7 @@ use base::flags;
 use self::given::Given;
 pub use self::{
     cluster::{InitialCluster, InitialState},
+    command::command,
     disposition::{Disposition, of as disposition_of},
     help::{help, version},
     tls::{Side, TlsConfig, is_https},

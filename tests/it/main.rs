@@ -19,4 +19,5 @@ mod member;
 mod membership;
 mod mixed;
 mod node;
+mod pages;
 mod tls;
