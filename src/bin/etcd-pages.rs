@@ -102,6 +102,9 @@ const MANAGER_ENDING: &str = ".SH FILES
 \\fI/etc/etcd\\-manager/cluster.toml\\fR
 The spec: nodes, flags, limits.
 .TP
+\\fI/etc/etcd\\-manager/agent.toml\\fR
+Who this host's agent is, where nodes are on several hosts.
+.TP
 \\fI/etc/default/etcd\\fR, \\fI/etc/sysconfig/etcd\\fR
 Options of the agent that the init system starts.
 .TP

@@ -53,6 +53,34 @@ fn the_script_keeps_its_word_under_bash_with_red_hats_functions() -> Result<()> 
     walk("bash", "redhat")
 }
 
+/// shellcheck and checkbashisms only where they are installed; both shells always.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the tests run the program under test")]
+fn the_scripts_are_plain_sh_and_clean_to_the_checkers() -> Result<()> {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = ["deb", "rpm"].map(|kind| repo.join("scripts/package").join(kind));
+    let mut scripts = vec![repo.join("sysvinit/etcd")];
+    for folder in packages {
+        for script in std::fs::read_dir(folder)? {
+            scripts.push(script?.path());
+        }
+    }
+    ensure!(scripts.len() == 7, "{scripts:?}");
+    for checker in ["dash -n", "bash -n", "shellcheck -s sh", "checkbashisms -f"] {
+        let mut words = checker.split(' ');
+        let program = words.next().context("a program")?;
+        if program.contains("check") && !Path::new("/usr/bin").join(program).exists() {
+            continue;
+        }
+        let options: Vec<&str> = words.collect();
+        for script in &scripts {
+            let output = Command::new(program).args(&options).arg(script).output()?;
+            ensure!(output.status.success(), "{checker} {}: {output:?}", script.display());
+        }
+    }
+    Ok(())
+}
+
 /// An agent that systemd would have started; it ends with the test.
 struct Notified {
     child: Child,

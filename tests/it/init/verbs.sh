@@ -110,6 +110,18 @@ expect 0 stop
 [ -z "$(nodes)" ] || failed "stop left a killed agent's node"
 kill -0 $other || failed "an innocent process was signalled"
 
+# An agent among those of other hosts: as it is shipped its file names no host, and nothing else is wrong with it.
+printf 'DAEMON=/walk/bin/etcd-manager\nDAEMON_ARGS="--config /etc/etcd-manager/agent.toml"\n' >/etc/default/etcd
+expect 6 start
+cp "$repo/config/agent.toml" /etc/etcd-manager/agent.toml
+expect 6 start
+grep -qF '`host` is missing' /var/log/etcd-manager.log || failed "no word of the missing host"
+sed -i 's|^# host = .*|host = "127.0.0.1"|; s|^# \(spec\|binaries\|insecure\|data-roots\)|\1|' /etc/etcd-manager/agent.toml
+expect 0 start
+expect 0 status
+expect 0 stop
+expect 3 status
+
 printf 'nonsense\n' >/var/run/etcd-manager.pid
 expect 1 status
 printf 'DAEMON=/walk/absent\n' >/etc/default/etcd
