@@ -2,6 +2,7 @@
 //! socket, and reconciles. Ending it never ends a node (R10, R14).
 
 pub(crate) mod cluster;
+mod equal_specs;
 mod follow;
 mod founding;
 mod gateway;
@@ -157,8 +158,9 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     tasks.spawn(async move { journal.await.map_err(in_control) });
     let reconciler = Reconciler::new(cluster.clone(), wishes);
     tasks.spawn(async move { reconciler.run().await.map_err(in_control) });
-    let service = Service { gateway, shutdown };
+    let service = Service { gateway: gateway.clone(), shutdown };
     if let Some(many) = cluster.many.clone() {
+        tasks.spawn(never_over(equal_specs::run(gateway, many.clone())));
         tasks.spawn(never_over(many.clone().follow_addresses(cluster.control.clone())));
         tasks.spawn(never_over(govern::run(cluster.clone(), many.clone())));
         let served = listen::serve_others(service.clone(), cluster.clone(), many, ending.clone());

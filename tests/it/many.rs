@@ -1,6 +1,9 @@
 //! One cluster over several hosts: an agent in each of three network namespaces, an operator in a
 //! fourth, real processes. A writer runs throughout and loses nothing.
 
+mod founding;
+mod hosts;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};

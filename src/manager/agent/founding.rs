@@ -84,7 +84,8 @@ pub(crate) async fn push(cluster: &Cluster, many: &Many) {
     join_all(begins).await;
 }
 
-fn hosts(spec: &ClusterSpec) -> BTreeSet<String> {
+/// The hosts of a spec, in the order of their names.
+pub(crate) fn hosts(spec: &ClusterSpec) -> BTreeSet<String> {
     spec.nodes.iter().map(|node| node.host.clone()).collect()
 }
 

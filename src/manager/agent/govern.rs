@@ -108,7 +108,25 @@ async fn govern(cluster: &Cluster, many: &Many, spec: &ClusterSpec) {
         && holds_no_member(cluster, spec, &state, &agent.host).await
     {
         tracing::info!("the agent of {} leaves: the spec has no node there", agent.host);
-        cluster.control.propose_change(removal(*member));
+        return cluster.control.propose_change(removal(*member));
+    }
+    if !wanted.contains(many.file.host.as_str())
+        && holds_no_member(cluster, spec, &state, &many.file.host).await
+    {
+        hand_over(cluster, &state, &wanted);
+    }
+}
+
+/// An agent does not let itself go: whoever leads next does.
+fn hand_over(cluster: &Cluster, state: &ControlState, wanted: &BTreeSet<&str>) {
+    let heir = state.group.agents.iter().find(|(member, agent)| {
+        wanted.contains(agent.host.as_str())
+            && state.group.voters.contains(member)
+            && is_caught_up(cluster, state, **member)
+    });
+    if let Some((member, agent)) = heir {
+        tracing::info!("the spec has no node here: the agent of {} leads from now on", agent.host);
+        cluster.control.hand_over(*member);
     }
 }
 

@@ -306,6 +306,13 @@ impl Control {
         }
     }
 
+    /// Asks a caught-up voter to lead in this agent's place; whether it does is seen in the leadership.
+    pub fn hand_over(&self, member: u64) {
+        if let Some(running) = self.group.running.get() {
+            running.raft.transfer_leader(member.into());
+        }
+    }
+
     /// Why nothing can be committed ever again, if so.
     pub async fn broken(&self) -> String {
         let mut broken = self.group.shared.broken.subscribe();

@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, ensure};
 use client::{Client, ClientOptions};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 use wire::etcdserverpb::RangeRequest;
@@ -31,9 +32,13 @@ const OPERATOR: u8 = 100;
 pub(crate) struct Hosts {
     root: TempDir,
     pub(crate) network: Network,
-    /// Host numbers: 15 is 10.0.34.15 with node n15.
+    /// Host numbers in the spec: 15 is 10.0.34.15 with node n15.
     pub(crate) numbers: Vec<u8>,
+    /// All hosts with an agent.
+    all: Vec<u8>,
     agents: Vec<Option<Process>>,
+    /// Whether the agents are told of a spec file of their host.
+    has_own_specs: bool,
 }
 
 impl Hosts {
@@ -43,18 +48,52 @@ impl Hosts {
     /// # Errors
     /// If namespaces or processes cannot be had.
     pub(crate) fn new(count: u8, extra: &str) -> Result<Self> {
-        let numbers: Vec<u8> = (15..15 + count).collect();
-        let mut all = numbers.clone();
-        all.push(OPERATOR);
-        let network = Network::new(&all)?;
-        let root = tempfile::Builder::new().prefix("em-").tempdir()?;
-        let agents = numbers.iter().map(|_| None).collect();
-        let mut hosts = Self { root, network, numbers, agents };
+        Self::with_spare(count, 0, extra)
+    }
+
+    /// The same with further hosts whose agents run, and which the spec does not name yet.
+    ///
+    /// # Errors
+    /// As [`Hosts::new`].
+    pub(crate) fn with_spare(count: u8, spare: u8, extra: &str) -> Result<Self> {
+        let mut hosts = Self::without_agents(count, spare)?;
         hosts.write_spec(extra)?;
-        for number in hosts.numbers.clone() {
+        for number in hosts.all.clone() {
             hosts.start_agent(number)?;
         }
         Ok(hosts)
+    }
+
+    /// Hosts whose agents watch a spec file of their own; none runs and no file is written yet.
+    ///
+    /// # Errors
+    /// As [`Hosts::new`].
+    pub(crate) fn with_own_specs(count: u8) -> Result<Self> {
+        let mut hosts = Self::without_agents(count, 0)?;
+        hosts.has_own_specs = true;
+        Ok(hosts)
+    }
+
+    fn without_agents(count: u8, spare: u8) -> Result<Self> {
+        let numbers: Vec<u8> = (15..15 + count).collect();
+        let all: Vec<u8> = (15..15 + count + spare).collect();
+        let network = Network::new(&[&all[..], &[OPERATOR]].concat())?;
+        let root = tempfile::Builder::new().prefix("em-").tempdir()?;
+        let agents = all.iter().map(|_| None).collect();
+        Ok(Self { root, network, numbers, all, agents, has_own_specs: false })
+    }
+
+    /// A host's own copy of the operator's spec, with this in front of the nodes.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "a config tool does it so")]
+    pub(crate) fn write_own_spec(&self, number: u8, extra: &str) -> Result<()> {
+        fs::write(self.own_spec(number), self.spec_text(extra)?).context("write the host's spec")
+    }
+
+    fn own_spec(&self, number: u8) -> PathBuf {
+        self.root.path().join(format!("cluster{number}.toml"))
     }
 
     /// Writes the operator's spec anew.
@@ -63,13 +102,17 @@ impl Hosts {
     /// If the file cannot be written.
     #[expect(clippy::disallowed_methods, reason = "an operator's editor does it so")]
     pub(crate) fn write_spec(&self, extra: &str) -> Result<()> {
+        fs::write(self.spec(), self.spec_text(extra)?).context("write cluster.toml")
+    }
+
+    fn spec_text(&self, extra: &str) -> Result<String> {
         let root = self.root.path().display();
         let mut spec = format!("[cluster]\nname = \"many\"\ndir = \"{root}/data\"\n\n{extra}\n");
         for number in &self.numbers {
             let host = netns::address(*number);
             write!(spec, "\n[[node]]\nname = \"n{number}\"\nhost = \"{host}\"\n")?;
         }
-        fs::write(self.spec(), spec).context("write cluster.toml")
+        Ok(spec)
     }
 
     /// The operator's spec.
@@ -83,7 +126,7 @@ impl Hosts {
     }
 
     fn place(&self, number: u8) -> usize {
-        self.numbers.iter().position(|known| *known == number).expect("a host of the test")
+        self.all.iter().position(|known| *known == number).expect("a host of the test")
     }
 
     /// Starts a host's agent.
@@ -98,7 +141,12 @@ impl Hosts {
             netns::address(number),
             self.state_dir(number).display()
         );
-        fs::write(&config, text)?;
+        let own = if self.has_own_specs {
+            format!("spec = \"{}\"\n", self.own_spec(number).display())
+        } else {
+            String::new()
+        };
+        fs::write(&config, text + &own)?;
         let log = self.root.path().join(format!("agent{number}.log"));
         let serves = |text: String| text.matches("serves other agents").count();
         let before = serves(self.log_of(number));
@@ -122,6 +170,16 @@ impl Hosts {
         if let Some(mut agent) = self.agents[place].take() {
             agent.kill();
         }
+    }
+
+    /// The state disk of a host's agent is lost; its agent must be dead.
+    ///
+    /// # Errors
+    /// If it cannot be put aside.
+    #[expect(clippy::disallowed_methods, reason = "the test loses a disk")]
+    pub(crate) fn lose_state(&self, number: u8) -> Result<()> {
+        let state = self.state_dir(number);
+        fs::rename(&state, state.with_extension("lost")).context("lose the agent's state")
     }
 
     /// What a host's agent has said.
@@ -230,6 +288,8 @@ impl Hosts {
     pub(crate) fn load(&self) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let (asked, urls) = (stop.clone(), self.urls());
+        let members = Arc::new(Mutex::new(urls.clone()));
+        let at_the_end = members.clone();
         let thread = self.network.on(OPERATOR, move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async move {
@@ -241,13 +301,14 @@ impl Hosts {
                 .await?;
                 writers.acknowledged_more(20).await?;
                 let acknowledged = writers.stop().await?;
-                for url in &urls {
+                let members = at_the_end.lock().clone();
+                for url in &members {
                     all_there(url, &acknowledged).await?;
                 }
                 Ok(acknowledged.len())
             })
         });
-        Load { stop, thread }
+        Load { stop, members, thread }
     }
 
     /// The member's `--FLAG` as its process has it.
@@ -291,14 +352,25 @@ impl Drop for Hosts {
 #[derive(Debug)]
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
+    /// Client URLs of the members that must have everything in the end.
+    members: Arc<Mutex<Vec<String>>>,
     thread: JoinHandle<Result<usize>>,
 }
 
 impl Load {
-    /// Ends them; every acknowledged write is on every member. Returns how many there were.
+    /// Ends them; every acknowledged write is on every one of these members. Returns how many there were.
     ///
     /// # Errors
     /// If one was lost, or writes stopped for good.
+    pub(crate) fn check_on(self, members: Vec<String>) -> Result<usize> {
+        *self.members.lock() = members;
+        self.check()
+    }
+
+    /// The same with the members that there were at the start.
+    ///
+    /// # Errors
+    /// As [`Load::check_on`].
     pub(crate) fn check(self) -> Result<usize> {
         self.stop.store(true, Ordering::Relaxed);
         joined(self.thread)
