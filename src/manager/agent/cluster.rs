@@ -141,7 +141,9 @@ impl Cluster {
         let names = spec.nodes.iter().map(|node| &node.name).chain(state.nodes.keys());
         let mut hosts: Vec<String> = Vec::new();
         for host in names.map(|name| self.host_of(name, Some(spec))) {
-            if !hosts.contains(&host) {
+            // What has left is nobody's.
+            let is_gone = host.is_empty() && self.many.is_some();
+            if !is_gone && !hosts.contains(&host) {
                 hosts.push(host);
             }
         }

@@ -2,9 +2,14 @@
 //! hosts and of hosts whose agent lost its records, first without a vote, and lets agents of hosts
 //! go that are not in the spec any more. One change at a time, each committed.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use prost::bytes::Bytes;
+use tokio::time::Instant;
 use wire::{
     agentpb::{GreetResponse, greet_response::Standing},
     raftpb::{ConfChange, ConfChangeType},
@@ -21,18 +26,21 @@ use crate::{
         seat::Contact,
         state::{AgentRecord, ControlState, NodeLedger},
     },
-    observe,
-    plan::Fact,
+    observe::sights,
+    plan::{Fact, Member},
     spec::ClusterSpec,
 };
 
 /// Pause between two looks at the group.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long the agent of a host that leaves may be silent before its data is not waited for.
+const SILENT_MAX: Duration = Duration::from_secs(20);
 /// Control entries that an agent without a vote may lack when it gets one.
 const LAG_MAX: u64 = 10;
 
 /// Runs for the agent's life.
 pub(crate) async fn run(cluster: Arc<Cluster>, many: Arc<Many>) {
+    let mut silent = BTreeMap::new();
     loop {
         tokio::time::sleep(PAUSE).await;
         register(&cluster, &many).await;
@@ -40,7 +48,7 @@ pub(crate) async fn run(cluster: Arc<Cluster>, many: Arc<Many>) {
         if cluster.reign().is_some()
             && let Ok(Some(spec)) = cluster.spec()
         {
-            govern(&cluster, &many, &spec).await;
+            govern((&cluster, &many), &spec, &mut silent).await;
         }
     }
 }
@@ -69,7 +77,11 @@ async fn register(cluster: &Cluster, many: &Many) {
 }
 
 /// The first change that is due, if any.
-async fn govern(cluster: &Cluster, many: &Many, spec: &ClusterSpec) {
+async fn govern(
+    (cluster, many): (&Cluster, &Many),
+    spec: &ClusterSpec,
+    silent: &mut BTreeMap<String, Instant>,
+) {
     let state = cluster.control.state();
     let Some((own, group)) = cluster.control.membership() else { return };
     let wanted: BTreeSet<&str> = spec.nodes.iter().map(|node| node.host.as_str()).collect();
@@ -105,13 +117,13 @@ async fn govern(cluster: &Cluster, many: &Many, spec: &ClusterSpec) {
         **member != own && !agent.host.is_empty() && !wanted.contains(agent.host.as_str())
     });
     if let Some((member, agent)) = gone
-        && holds_no_member(cluster, spec, &state, &agent.host).await
+        && holds_no_member(cluster, spec, &agent.host, silent).await
     {
         tracing::info!("the agent of {} leaves: the spec has no node there", agent.host);
         return cluster.control.propose_change(removal(*member));
     }
     if !wanted.contains(many.file.host.as_str())
-        && holds_no_member(cluster, spec, &state, &many.file.host).await
+        && holds_no_member(cluster, spec, &many.file.host, silent).await
     {
         hand_over(cluster, &state, &wanted);
     }
@@ -156,29 +168,47 @@ fn is_caught_up(cluster: &Cluster, state: &ControlState, member: u64) -> bool {
     matched + LAG_MAX >= state.applied
 }
 
-/// A host's agent leaves only after its voter is out of every configuration in force.
+/// A host's agent leaves only after its voter is out of every configuration in force, and its data put
+/// away; of a host that has been silent for long enough that is not waited for.
 async fn holds_no_member(
     cluster: &Cluster,
     spec: &ClusterSpec,
-    state: &ControlState,
     host: &str,
+    silent: &mut BTreeMap<String, Instant>,
 ) -> bool {
-    let theirs: Vec<&String> = state
-        .nodes
-        .iter()
-        .filter(|(_, ledger)| ledger.host.as_deref() == Some(host))
-        .map(|(name, _)| name)
-        .collect();
-    if theirs.is_empty() {
+    let state = cluster.control.state();
+    let is_theirs = |ledger: &NodeLedger| ledger.host.as_deref() == Some(host);
+    let mut nodes = state.nodes.iter();
+    if !nodes.any(|(_, ledger)| is_theirs(ledger)) {
         return true;
     }
-    let observation = observe::observe(cluster, spec).await;
+    let sights = sights::look_around(cluster, spec, None).await;
+    let is_silent = sights.iter().any(|sight| sight.host == host && sight.facts.is_err());
+    if !is_silent {
+        silent.remove(host);
+        return false;
+    }
+    let since = *silent.entry(host.to_owned()).or_insert_with(Instant::now);
+    let observation = sights::merge(&sights, &cluster.tools.manager, spec);
     let Fact::Known(members) = observation.members else { return false };
-    let is_listed = |name: &String| {
-        let id = state.node(name).and_then(NodeLedger::member).map(|(_, member)| member);
-        members.iter().any(|member| Some(member.id) == id || member.name == *name)
+    let is_listed = |(name, ledger): (&String, &NodeLedger)| {
+        let id = ledger.member().map(|(_, member)| member);
+        let listed = |member: &Member| Some(member.id) == id || member.name == *name;
+        is_theirs(ledger) && members.iter().any(listed)
     };
-    !theirs.into_iter().any(is_listed)
+    if state.nodes.iter().any(is_listed) || since.elapsed() <= SILENT_MAX {
+        return false;
+    }
+    for (name, ledger) in state.nodes.iter().filter(|(_, ledger)| is_theirs(ledger)) {
+        let dir = ledger.data_dir.as_deref().unwrap_or("its data dir");
+        let place = Some(format!("{dir} on {host}, which does not answer"));
+        let entry = Entry::Left { node: name.clone(), archived: place };
+        if let Err(error) = cluster.decree(entry).await {
+            tracing::warn!("{name}: {}", base::ErrorChain(&error));
+            return false;
+        }
+    }
+    true
 }
 
 fn addition(contact: &Contact, votes: bool) -> ConfChange {

@@ -5,6 +5,7 @@ use super::{
     action::Action,
     membership::{self, Surplus},
     note::{Note, NoteKind, Rule},
+    observation::Fact,
     restart,
     survey::Survey,
     table::Outcome,
@@ -51,7 +52,12 @@ fn in_order(survey: &Survey<'_>, world: &mut World) -> Option<()> {
     let surplus = membership::surplus(survey);
     in_flight(survey, world, &surplus)?;
     for gone in surplus.iter().filter(|it| it.listed.is_none()) {
-        archive(world, gone.node, "the cluster no longer lists it, and the spec does not name it");
+        put_away(
+            survey,
+            world,
+            gone.node,
+            "the cluster no longer lists it, and the spec does not name it",
+        );
     }
     let healthy = |world: &World, it: &Surplus<'_>| world.is_healthy(it.node);
     let mut leaving: Vec<&Surplus<'_>> = surplus.iter().filter(|it| it.listed.is_some()).collect();
@@ -176,7 +182,7 @@ fn replace(survey: &Survey<'_>, world: &mut World, node: &NodeSpec) -> Option<()
 fn remove(survey: &Survey<'_>, world: &mut World, it: &Surplus<'_>) -> Option<()> {
     permitted(survey, world, it.node)?;
     leave(survey, world, it, "the spec no longer names it")?;
-    archive(world, it.node, "it is no member any more");
+    put_away(survey, world, it.node, "it is no member any more");
     Some(())
 }
 
@@ -196,6 +202,17 @@ fn leave(survey: &Survey<'_>, world: &mut World, it: &Surplus<'_>, why: &str) ->
     let (node, member) = (it.node.to_owned(), it.id.to_string());
     world.step(Action::RemoveMember { node, member }, why);
     Some(())
+}
+
+/// What is known of a silent host's process and dirs is nothing: that waits, and nothing waits for it.
+fn put_away(survey: &Survey<'_>, world: &mut World, node: &str, why: &str) {
+    let unknown = match survey.observation.node(node).map(|seen| &seen.process) {
+        Some(Fact::Known(_)) => return archive(world, node, why),
+        Some(Fact::Unknown(reason)) => reason.as_str(),
+        None => "its agent does not answer",
+    };
+    let text = format!("{why}: its data is put away once its host answers ({unknown})");
+    world.notes.push(wait(Some(node), text));
 }
 
 fn archive(world: &mut World, node: &str, why: &str) {

@@ -8,6 +8,7 @@ use crate::harness::{hosts::Hosts, wait};
 #[test]
 fn equal_spec_files_on_all_hosts_bootstrap_by_themselves_and_unequal_ones_do_not() -> Result<()> {
     let mut hosts = Hosts::with_own_specs(3)?;
+    hosts.write_spec(&flags(5000))?;
     for number in [15, 16] {
         hosts.write_own_spec(number, &flags(5000))?;
     }

@@ -84,3 +84,21 @@ fn an_agent_that_lost_its_records_comes_back_as_another_and_its_node_runs_on() -
     load.check()?;
     Ok(())
 }
+
+#[test]
+fn a_dead_host_is_replaced_by_another_and_its_agent_leaves_without_it() -> Result<()> {
+    let mut hosts = Hosts::with_spare(3, 1, &flags(5000))?;
+    hosts.apply()?;
+    let load = hosts.load();
+    hosts.power_off(17)?;
+    hosts.numbers = vec![15, 16, 18];
+    hosts.write_spec(&flags(5000))?;
+    let said = hosts.run(&["apply", "cluster.toml", "--timeout", "90s"])?;
+    ensure!(said.code == 0, "{said:?}");
+    let status = hosts.await_converged(15)?;
+    assert_eq!(status["quorum"]["healthy"], 3, "{status:#}");
+    assert_eq!(status["quorum"]["voters"], 3, "{status:#}");
+    await_group(&hosts, 15, &[15, 16, 18])?;
+    load.check_on(hosts.urls())?;
+    Ok(())
+}
