@@ -9,6 +9,8 @@ mod logs;
 mod member;
 mod offline;
 mod outcome;
+mod pki;
+mod pki_arguments;
 mod progress;
 mod requests;
 mod run_agent;
@@ -116,6 +118,7 @@ async fn dispatch(
         Command::Endpoints(wish) => endpoints::endpoints(&wish, screen),
         Command::Archives(wish) => archives::archives(&wish, environment, screen),
         Command::Member(member) => member::member(&member, environment, screen).await,
+        Command::Pki(pki) => pki::run(&pki, environment, screen),
         Command::Agent(agent) => run_agent::run(&agent, environment).await,
     }
 }

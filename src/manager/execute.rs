@@ -25,6 +25,7 @@ use crate::{
         self,
         sights::{self, HostSight},
     },
+    pki::preflight,
     plan::{Action, Fact, Health, Observation},
     report::MemberReport,
     spec::ClusterSpec,
@@ -114,6 +115,12 @@ pub(crate) async fn perform(
             Ok(pid.map_or_else(|| "it ended at once".to_owned(), |pid| format!("pid {pid}")))
         }
         Task::Stop { .. } | Task::Archive { .. } => {
+            let is_to_return = matches!(task, Task::Stop { for_good: false });
+            // With files that cannot be used it would not come back.
+            if let Some(node) = spec.as_ref().and_then(|it| it.node(name)).filter(|_| is_to_return)
+            {
+                preflight::check(node, cluster.tools.clock.wall())?;
+            }
             kept.keeper.stop().await?;
             Ok("stopped".to_owned())
         }
@@ -183,6 +190,7 @@ fn start_order(
     if state.lineage().is_none_or(|lineage| lineage.epoch.get() != epoch) {
         return Err(format!("it was to be started for epoch {epoch}, which is over"));
     }
+    preflight::check(node, cluster.tools.clock.wall())?;
     cluster.order(spec, node)
 }
 

@@ -11,6 +11,7 @@ mod execute;
 mod expect;
 pub mod generate;
 mod observe;
+pub mod pki;
 pub mod plan;
 pub mod report;
 pub mod spec;

@@ -24,5 +24,5 @@ pub use diagnostic::{Code, Diagnostic, Severity, SpecErrors};
 pub use load::{Loaded, despite_mistakes, load, parse, state_dir};
 pub(crate) use nodes::INCARNATION_FIRST;
 pub use reference::{agent_reference, reference};
-pub use tls::MANAGER_TRUSTS;
+pub use tls::{MANAGER_SHOWS, MANAGER_TRUSTS};
 pub use types::{AgentSpec, Binary, ClusterSpec, LogSpec, NodeSpec, Supervise};

@@ -163,6 +163,12 @@ impl Authority {
         std::iter::once(&self.certificate).chain(&self.older).map(String::as_str).collect()
     }
 
+    /// Its own certificate, PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
     /// How many authorities before this one are still trusted.
     #[must_use]
     pub fn older(&self) -> usize {

@@ -10,6 +10,10 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 
 use crate::role::{HOST_URN, ROLE_URN, Role};
 
+/// How long before its end a certificate is complained about.
+const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The parts of a certificate that decisions or reports need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -91,6 +95,36 @@ impl Certificate {
         hosts.next().is_none().then_some(host)
     }
 
+    /// DNS names and IP addresses, as text.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.dns.iter().cloned().chain(self.ips.iter().map(ToString::to_string)).collect()
+    }
+
+    /// Whole days until it expires; negative once it has.
+    #[must_use]
+    pub fn days_left(&self, now: SystemTime) -> i64 {
+        let days =
+            |time: Duration| i64::try_from(time.as_secs() / DAY.as_secs()).unwrap_or(i64::MAX);
+        match self.not_after.duration_since(now) {
+            Ok(left) => days(left),
+            Err(over) => -1 - days(over.duration()),
+        }
+    }
+
+    /// Whether somebody should renew it: in its last thirty days, or the last third of its life if that is shorter.
+    #[must_use]
+    pub fn is_near_expiry(&self, now: SystemTime) -> bool {
+        let last_days = self.not_after.checked_sub(RENEW_BEFORE).unwrap_or(UNIX_EPOCH);
+        now >= self.renew_at().max(last_days)
+    }
+
+    /// When it expires, RFC 3339 in UTC.
+    #[must_use]
+    pub fn expires(&self) -> String {
+        shown(self.not_after)
+    }
+
     /// When it is to be replaced: two thirds through its life.
     #[must_use]
     pub fn renew_at(&self) -> SystemTime {
@@ -100,7 +134,8 @@ impl Certificate {
 }
 
 /// A time as reports show it: RFC 3339 in UTC, whole seconds.
-pub(crate) fn shown(at: SystemTime) -> String {
+#[must_use]
+pub fn shown(at: SystemTime) -> String {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let time = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).unwrap_or(i64::MAX));
     time.ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()

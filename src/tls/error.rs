@@ -83,6 +83,28 @@ pub enum TlsError {
         /// Its subject.
         subject: String,
     },
+    /// No authority of the bundle signed it, or not for this use.
+    #[error("the certificate in {} is not good by the authorities in {} ({reason}): have it issued by one of them, or put the right bundle in place", file.display(), authorities.display())]
+    Untrusted {
+        /// Which.
+        file: PathBuf,
+        /// The bundle.
+        authorities: PathBuf,
+        /// What the verifier said.
+        reason: String,
+    },
+    /// It is not valid for a host that it is shown as.
+    #[error("the certificate in {} ({subject}) is not valid for {host}, only for {names}: have it issued with that name", file.display())]
+    LacksHost {
+        /// Which.
+        file: PathBuf,
+        /// Its subject.
+        subject: String,
+        /// The host.
+        host: String,
+        /// What it is valid for.
+        names: String,
+    },
     /// Others than the owner can read the key.
     #[error("the private key in {} has mode {mode:03o}, which lets others read it: chmod 600 it", file.display())]
     OpenKey {

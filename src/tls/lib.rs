@@ -4,6 +4,7 @@
 
 pub mod authority;
 mod certificate;
+mod check;
 mod client;
 mod error;
 mod identity;
@@ -24,7 +25,8 @@ mod tests;
 mod verify;
 
 pub use self::{
-    certificate::Certificate,
+    certificate::{Certificate, shown as shown_time},
+    check::{Usage, check, is_pair, is_signed_by},
     client::ClientTls,
     error::TlsError,
     identity::Identity,

@@ -2,6 +2,7 @@
 //! taken without a restart.
 
 mod admission;
+mod issued;
 mod managed;
 mod members;
 mod pki;

@@ -23,6 +23,7 @@ use crate::{
     },
     control::{Leadership, entry::Goal},
     observe,
+    pki::preflight,
     plan::NoteKind,
     report,
     spec::{self, ClusterSpec, Loaded},
@@ -181,6 +182,10 @@ pub(crate) fn load(
 
 /// Whether this agent may take this spec at all.
 pub(crate) fn accepts(cluster: &Cluster, spec: &ClusterSpec) -> Result<(), String> {
+    let own = cluster.host();
+    for node in spec.nodes.iter().filter(|node| own.is_none_or(|own| node.host == own)) {
+        preflight::check(node, cluster.tools.clock.wall())?;
+    }
     if let Some(many) = &cluster.many {
         for node in spec.nodes.iter().filter(|node| node.host == many.file.host) {
             many.file.allow.permits(spec, node)?;

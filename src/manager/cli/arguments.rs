@@ -8,6 +8,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use super::pki_arguments::Pki;
+
 /// Runs etcd clusters on plain hosts from one TOML spec.
 #[derive(Debug, Parser)]
 #[command(name = "etcd-manager", version, max_term_width = 100)]
@@ -56,6 +58,11 @@ pub(super) enum Command {
     /// gracefully first. Where systemd started it, it says when it is ready, how its nodes are, and
     /// that it is alive.
     Agent(Agent),
+    /// Make and look after certificates
+    ///
+    /// The folder holds the authority, a folder for each host to be carried there, and one for each
+    /// person. docs/pki.md says where it lies and who signs.
+    Pki(Pki),
 }
 
 /// How results are printed.
@@ -328,13 +335,19 @@ mod tests {
             let name = command.get_display_name().unwrap_or_else(|| command.get_name());
             page += &format!(
                 "\n## {}\n\n```text\n{}\n```\n",
-                name.replacen("manager-", "manager ", 1),
+                format!(
+                    "etcd-manager{}",
+                    name.trim_start_matches("etcd-manager").replace('-', " ")
+                ),
                 lines.join("\n").trim()
             );
         };
         add(&mut program.clone());
         for command in program.get_subcommands_mut().filter(|it| it.get_name() != "help") {
             add(command);
+            for command in command.get_subcommands_mut().filter(|it| it.get_name() != "help") {
+                add(command);
+            }
         }
         crate::expect::same_as_kept("../../docs/cli.md", &page);
     }

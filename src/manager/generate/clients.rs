@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use crate::spec::{ClusterSpec, MANAGER_TRUSTS, NodeSpec};
+use crate::spec::{ClusterSpec, MANAGER_SHOWS, MANAGER_TRUSTS, NodeSpec};
 
 /// Variables of TLS, in the order of [`TlsFiles`].
 pub const TLS_VARIABLES: [&str; 3] = ["ETCDCTL_CACERT", "ETCDCTL_CERT", "ETCDCTL_KEY"];
@@ -47,7 +47,9 @@ type TlsFiles<'a> = [Option<&'a str>; 3];
 fn files_of(node: &NodeSpec) -> TlsFiles<'_> {
     let flag = |name: &str| node.flags.get(name).map(String::as_str).filter(|it| !it.is_empty());
     let trusted = node.environment.get(MANAGER_TRUSTS).map(String::as_str);
-    let pair = match (flag("client-cert-file"), flag("client-key-file")) {
+    let own = |at: usize| node.environment.get(MANAGER_SHOWS[at]).map(String::as_str);
+    let shown = |at: usize, name: &str| own(at).or_else(|| flag(name));
+    let pair = match (shown(0, "client-cert-file"), shown(1, "client-key-file")) {
         (Some(certificate), Some(key)) => [Some(certificate), Some(key)],
         _ => [flag("cert-file"), flag("key-file")],
     };

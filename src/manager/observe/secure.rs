@@ -5,7 +5,10 @@ use client::{Client, ClientOptions};
 use tls::{CertificateFiles, ClientTls};
 
 use super::probe::{advertised_url, client_url};
-use crate::{generate::Launch, spec::MANAGER_TRUSTS};
+use crate::{
+    generate::Launch,
+    spec::{MANAGER_SHOWS, MANAGER_TRUSTS},
+};
 
 /// A client of nodes of this host that were started so.
 ///
@@ -55,7 +58,8 @@ fn tls_of(launch: &Launch) -> Result<Option<ClientTls>, String> {
         Some(CertificateFiles { certificate: file(certificate)?.into(), key: file(key)?.into() })
     };
     // As etcd's own gateway: a client's pair, else the server's.
-    let identity = pair("ETCD_CLIENT_CERT_FILE", "ETCD_CLIENT_KEY_FILE")
+    let identity = pair(MANAGER_SHOWS[0], MANAGER_SHOWS[1])
+        .or_else(|| pair("ETCD_CLIENT_CERT_FILE", "ETCD_CLIENT_KEY_FILE"))
         .or_else(|| pair("ETCD_CERT_FILE", "ETCD_KEY_FILE"));
     client::tls(trusted.as_ref(), identity)
         .map(Some)

@@ -78,6 +78,7 @@ pub(super) fn build(raw: &RawSpec, source: &Path, report: &mut Report<'_>) -> Op
         supervise,
         log: log_spec(raw.section(Table::Log), log.value),
         user,
+        pki: tls.managed,
         source: source.to_owned(),
     })
 }

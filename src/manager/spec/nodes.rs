@@ -95,15 +95,16 @@ pub(super) fn draft(
     let wal_dir = build::path(section, "wal-dir", context.base);
     let binary = build::binary(section, context.base).unwrap_or_else(|| context.binary.clone());
     let mut resolved = flags::resolve(section, context.defaults, report);
-    resolved.extend(context.tls.flags_of(&named));
+    let at = host.as_ref().map(|host| host.value.to_string()).unwrap_or_default();
+    resolved.extend(context.tls.flags_of(&named, &at));
     let mut environment = flags::environment(section, context.defaults, report);
-    environment.extend(context.tls.environment_of(&named));
+    environment.extend(context.tls.environment_of(&named, &at));
     let sections = [section, context.defaults];
     tls::check(context.tls, sections, &binary, (&client, &peer), report);
     let texts = |urls: &[Spot<Address>]| urls.iter().map(|url| url.value.to_string()).collect();
     let spec = NodeSpec {
         name: named,
-        host: host.as_ref().map(|host| host.value.to_string()).unwrap_or_default(),
+        host: at,
         listen_client_urls: texts(&client.listen),
         advertise_client_urls: texts(&client.advertise),
         listen_peer_urls: texts(&peer.listen),

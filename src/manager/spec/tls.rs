@@ -1,7 +1,10 @@
 //! `[tls]`: which files nodes show and trust, as flags of each node. Without it whatever asks for TLS is refused, and with
 //! it whatever would be plain text.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     address::Address,
@@ -15,10 +18,14 @@ use super::{
 /// What `[tls]` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Tls {
-    /// Flags with paths in which `{node}` stands for the node's name; none without TLS.
+    /// Flags with paths in which `{node}` stands for the node's name and `{host}` for its host; none without TLS.
     flags: Option<BTreeMap<&'static str, String>>,
     /// The authority by which the manager knows nodes that ask for no certificate.
     manager_trusts: Option<String>,
+    /// What the manager shows to nodes, where it is not what nodes show themselves: certificate and key.
+    manager_shows: Option<[String; 2]>,
+    /// The folder that `etcd-manager pki` fills.
+    pub(super) managed: Option<PathBuf>,
 }
 
 /// Key of `[tls]`, its flag, and the key whose file is used where it is not given.
@@ -66,21 +73,33 @@ impl Tls {
     }
 
     /// The flags of a node.
-    pub(super) fn flags_of(&self, node: &str) -> BTreeMap<String, String> {
+    pub(super) fn flags_of(&self, node: &str, host: &str) -> BTreeMap<String, String> {
         let flags = self.flags.iter().flatten();
-        flags.map(|(flag, value)| ((*flag).to_owned(), value.replace("{node}", node))).collect()
+        flags.map(|(flag, value)| ((*flag).to_owned(), placed(value, node, host))).collect()
     }
 
     /// What the manager finds in a node's environment besides.
-    pub(super) fn environment_of(&self, node: &str) -> Option<(String, String)> {
-        let file = self.manager_trusts.as_ref()?.replace("{node}", node);
-        Some((MANAGER_TRUSTS.to_owned(), file))
+    pub(super) fn environment_of(&self, node: &str, host: &str) -> BTreeMap<String, String> {
+        let trusts = self.manager_trusts.iter().map(|file| (MANAGER_TRUSTS, file));
+        let shows =
+            self.manager_shows.iter().flat_map(|files| MANAGER_SHOWS.into_iter().zip(files));
+        let all = trusts.chain(shows);
+        all.map(|(name, file)| (name.to_owned(), placed(file, node, host))).collect()
     }
+}
+
+/// A path for one node. A host's folder is named without the brackets of an IPv6 address.
+fn placed(path: &str, node: &str, host: &str) -> String {
+    path.replace("{node}", node)
+        .replace("{host}", host.trim_start_matches('[').trim_end_matches(']'))
 }
 
 /// Variable of a node's process: the bundle by which the manager knows it where clients show no certificate. etcd itself
 /// has no flag for that.
 pub const MANAGER_TRUSTS: &str = "EM_TRUSTED_CA_FILE";
+/// The same for the certificate and the key that the manager shows to it. etcd's own flags for a client's pair would give
+/// them to the node, too.
+pub const MANAGER_SHOWS: [&str; 2] = ["EM_CLIENT_CERT_FILE", "EM_CLIENT_KEY_FILE"];
 
 /// Reads the section.
 pub(super) fn read(section: &Section, base: &Path, report: &mut Report<'_>) -> Tls {
@@ -88,9 +107,11 @@ pub(super) fn read(section: &Section, base: &Path, report: &mut Report<'_>) -> T
     match mode.value {
         "off" => return Tls::default(),
         "files" => {}
+        "managed" => return managed(section, base, report),
         other => {
             let reason = format!("{other:?} is no mode of TLS");
-            report.error(Code::NoTls, &mode.span, reason, "give \"files\" or \"off\"");
+            let remedy = "give \"managed\", \"files\" or \"off\"";
+            report.error(Code::NoTls, &mode.span, reason, remedy);
             return Tls::default();
         }
     }
@@ -127,7 +148,47 @@ pub(super) fn read(section: &Section, base: &Path, report: &mut Report<'_>) -> T
         manager_trusts = flags.remove("trusted-ca-file");
     }
     flags.insert("peer-client-cert-auth", "true".to_owned());
-    Tls { flags: Some(flags), manager_trusts }
+    if let Some(span) = section.given("dir") {
+        let remedy = "leave `dir` out, or give mode = \"managed\"";
+        report.error(Code::KeysConflict, span, "`dir` is for mode \"managed\"", remedy);
+    }
+    Tls { flags: Some(flags), manager_trusts, ..Tls::default() }
+}
+
+/// Files where `etcd-manager pki` puts them.
+fn managed(section: &Section, base: &Path, report: &mut Report<'_>) -> Tls {
+    let named = FILES.iter().map(|(key, ..)| *key).chain(["client-cert-file", "client-key-file"]);
+    for key in named {
+        if let Some(span) = section.given(key) {
+            let reason = format!("`{key}` is for mode \"files\"");
+            let remedy = "leave it out: with mode \"managed\" all files are those below `dir`";
+            report.error(Code::KeysConflict, span, reason, remedy);
+        }
+    }
+    let dir = build::path(section, "dir", base)
+        .map_or_else(|| super::places::resolve(base, "pki"), |dir| dir.value);
+    let folder = dir.join(crate::pki::HOSTS).join("{host}");
+    let file = |name: &str| folder.join(name).display().to_string();
+    let bundle = file(crate::pki::BUNDLE);
+    let mut flags = BTreeMap::from([
+        ("cert-file", file("server.pem")),
+        ("key-file", file("server-key.pem")),
+        ("peer-cert-file", file("peer.pem")),
+        ("peer-key-file", file("peer-key.pem")),
+        ("peer-trusted-ca-file", bundle.clone()),
+        ("peer-client-cert-auth", "true".to_owned()),
+    ]);
+    let demanded = section.switch("client-cert-auth").is_none_or(|on| *on.value);
+    if demanded {
+        flags.insert("trusted-ca-file", bundle.clone());
+        flags.insert("client-cert-auth", "true".to_owned());
+    }
+    Tls {
+        flags: Some(flags),
+        manager_trusts: (!demanded).then_some(bundle),
+        manager_shows: demanded.then(|| [file("client.pem"), file("client-key.pem")]),
+        managed: Some(dir),
+    }
 }
 
 /// Reports what asks for TLS without `[tls]`, and for something else with it. Peers of another etcd than ours may use TLS
@@ -171,7 +232,7 @@ fn check_urls(tls: &Tls, side: &str, urls: &Urls, report: &mut Report<'_>) {
         }
         let (reason, remedy) = if tls.is_on() {
             (
-                format!("{side} URL {} is plain text, and [tls] mode is \"files\"", url.value),
+                format!("{side} URL {} is plain text, and [tls] is on", url.value),
                 "write https; plain text is for client URLs to listen on loopback only",
             )
         } else {
@@ -180,7 +241,7 @@ fn check_urls(tls: &Tls, side: &str, urls: &Urls, report: &mut Report<'_>) {
                     "{side} URL {} asks for TLS, and [tls] does not say with which files",
                     url.value
                 ),
-                "add a [tls] table with mode = \"files\", or use http on a network that you trust",
+                "add a [tls] table with mode = \"managed\" or \"files\", or use http on a network that you trust",
             )
         };
         report.error(Code::NoTls, &url.span, reason, remedy);

@@ -25,6 +25,8 @@ pub struct ClusterSpec {
     pub log: LogSpec,
     /// The user nodes run as; the agent's own if absent.
     pub user: Option<String>,
+    /// The folder of certificates with `[tls] mode = "managed"`.
+    pub pki: Option<PathBuf>,
     /// The file that this was read from.
     pub source: PathBuf,
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::harness::oracle::Kind;
 
 /// Writes over a new connection each time, so that each write is a handshake with the files of that moment.
-async fn write_on(
+pub(super) async fn write_on(
     urls: Vec<String>,
     bundle: std::path::PathBuf,
     files: Arc<Mutex<CertificateFiles>>,
@@ -33,7 +33,7 @@ async fn write_on(
     Ok(())
 }
 
-async fn more(written: &AtomicU64) -> Result<()> {
+pub(super) async fn more(written: &AtomicU64) -> Result<()> {
     let from = written.load(Ordering::Relaxed);
     wait::until(READY, "the writer goes on", async || {
         let now = written.load(Ordering::Relaxed);
