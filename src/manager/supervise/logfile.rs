@@ -10,7 +10,7 @@ use std::{
 
 use disk::Disk;
 
-use super::record::LogFile;
+use super::{folders::make_private, record::LogFile};
 
 /// Lines remembered.
 /// etcd says some twenty lines more after the reason it leaves for.
@@ -42,7 +42,8 @@ impl<'a> RotatingLog<'a> {
     /// The system's.
     pub(crate) fn open(disk: &'a dyn Disk, settings: LogFile) -> io::Result<Self> {
         if let Some(folder) = settings.path.parent() {
-            disk.create_dir_all(folder)?;
+            // Beside the logs may lie the data dirs of a node that runs as another user.
+            make_private(disk, folder)?;
         }
         let mut log = Self { disk, settings, file: None, bytes: 0, tail: Tail::default() };
         log.reopen()?;
@@ -141,6 +142,16 @@ mod tests {
     fn open(folder: &Path, keep: u32) -> RotatingLog<'static> {
         let path = folder.join("n.log");
         RotatingLog::open(&disk::RealDisk, LogFile { path, max_bytes: 10, keep }).unwrap()
+    }
+
+    #[test]
+    fn a_new_log_folder_does_not_bar_other_users_from_what_lies_beside_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        open(&root.path().join("cluster/log"), 1);
+        let mode =
+            |name| std::fs::metadata(root.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("cluster"), mode("cluster/log")), (0o755, 0o700));
     }
 
     #[test]
