@@ -4,6 +4,7 @@ mod archives;
 mod arguments;
 mod connect;
 mod endpoints;
+mod events;
 mod generated;
 mod logs;
 mod member;
@@ -115,6 +116,7 @@ async fn dispatch(
         Command::Restart(restart) => requests::restart(&restart, environment, screen).await,
         Command::Stop(stop) => requests::stop(&stop, environment, screen).await,
         Command::Start(start) => requests::start(&start, environment, screen).await,
+        Command::Events(wish) => events::events(&wish, environment, screen).await,
         Command::Endpoints(wish) => endpoints::endpoints(&wish, screen),
         Command::Archives(wish) => archives::archives(&wish, environment, screen),
         Command::Member(member) => member::member(&member, environment, screen).await,

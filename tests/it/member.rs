@@ -84,8 +84,30 @@ fn a_cluster_grows_moves_and_shrinks_by_commands_and_its_comments_stay() -> Resu
     let status = managed.status()?;
     assert_eq!(status["converged"], true);
     archives_are_listed_and_purged(&managed, &status)?;
+    events_tell_what_was_decided(&managed)?;
     let kept = ctl::ok(Version::V35, &managed.endpoints(), &["get", "kept"])?;
     assert_eq!(kept, "kept\n1\n");
+    Ok(())
+}
+
+fn events_tell_what_was_decided(managed: &Managed) -> Result<()> {
+    let events = |arguments: &[&str]| -> Result<Vec<Value>> {
+        let all = [&["events", "--output", "json"], arguments].concat();
+        done(managed, &all)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    };
+    let all = events(&[])?;
+    let numbers: Vec<_> = all.iter().filter_map(|event| event["number"].as_u64()).collect();
+    assert_eq!(numbers, (1..=u64::try_from(all.len())?).collect::<Vec<_>>());
+    let removal =
+        |event: &&Value| event["what"] == "remove member n4" && event["outcome"] == "done";
+    let removal = all.iter().find(removal).context("the removal")?;
+    assert_eq!(removal["kind"], "step");
+    assert_eq!(removal["why"], "the spec no longer names it", "{removal}");
+    ensure!(all.iter().any(|it| it["kind"] == "settled" && it["outcome"] == "reached"), "{all:?}");
+    ensure!(events(&["--since", "2100-01-01T00:00:00Z"])?.is_empty());
+    assert_eq!(events(&["--since", "1h"])?, all);
+    ensure!(done(managed, &["events"])?.contains("remove member n4: done"), "for people");
+    refused(managed, &["events", "--since", "soon"], 2, "10m")?;
     Ok(())
 }
 

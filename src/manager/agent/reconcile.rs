@@ -360,7 +360,12 @@ async fn carry_out(
 ) -> Result<Result<String, String>, ControlError> {
     let cluster = step.cluster;
     step.voice.step(format!("{said}: {reason}")).await;
-    cluster.decree(Entry::Intent { step: said.to_owned(), direct: action.is_direct() }).await?;
+    let intent = Entry::Intent {
+        step: said.to_owned(),
+        reason: reason.to_owned(),
+        direct: action.is_direct(),
+    };
+    cluster.decree(intent).await?;
     let done = execute(step, action).await;
     let (has_worked, text) = match &done {
         Ok(text) => (true, text.clone()),

@@ -7,9 +7,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use wire::agentpb::{
-    ApplyRequest, HelloRequest, HelloResponse, LogChunk, LogsRequest, LogsResponse, PlanRequest,
-    PlanResponse, ReadLogsRequest, RestartRequest, ShutdownRequest, ShutdownResponse, StartRequest,
-    StatusRequest, StatusResponse, StopRequest, agent_server::Agent, progress::Outcome,
+    ApplyRequest, EventsRequest, EventsResponse, HelloRequest, HelloResponse, LogChunk,
+    LogsRequest, LogsResponse, PlanRequest, PlanResponse, ReadLogsRequest, RestartRequest,
+    ShutdownRequest, ShutdownResponse, StartRequest, StatusRequest, StatusResponse, StopRequest,
+    agent_server::Agent, progress::Outcome,
 };
 
 use crate::{
@@ -91,6 +92,17 @@ impl Agent for Service {
         };
         let lineage_json = lineage_json.map_err(|e| Status::internal(e.to_string()))?;
         Ok(Response::new(StatusResponse { json, lineage_json }))
+    }
+
+    async fn events(
+        &self,
+        request: Request<EventsRequest>,
+    ) -> Result<Response<EventsResponse>, Status> {
+        let after = request.into_inner().after;
+        let state = self.gateway.cluster.control.state();
+        let newer: Vec<_> = state.events.iter().filter(|event| event.number > after).collect();
+        let json = serde_json::to_string(&newer).map_err(|e| Status::internal(e.to_string()))?;
+        Ok(Response::new(EventsResponse { json }))
     }
 
     async fn stop(

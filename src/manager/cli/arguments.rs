@@ -2,6 +2,7 @@
 
 pub(super) mod archives;
 pub(super) mod endpoints;
+pub(super) mod events;
 pub(super) mod member;
 
 use std::{path::PathBuf, time::Duration};
@@ -46,6 +47,8 @@ pub(super) enum Command {
     Stop(Stop),
     /// Start stopped nodes
     Start(Start),
+    /// Show what was decided, why, and what came of it
+    Events(events::Events),
     /// Print how clients reach the cluster: the variables that etcdctl reads
     Endpoints(endpoints::Endpoints),
     /// Add, remove, replace or move a node: edits the spec, comments kept, and applies it

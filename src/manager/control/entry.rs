@@ -66,6 +66,9 @@ pub enum Entry {
     Intent {
         /// What, in a sentence.
         step: String,
+        /// Why, in a sentence.
+        #[serde(default)]
+        reason: String,
         /// Whether the agent that leads does it itself, by a call to the cluster, and not by orders.
         #[serde(default)]
         direct: bool,

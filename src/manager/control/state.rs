@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{ENTRY_VERSION, Entry, Envelope, Goal, Settlement};
 
+mod events;
 mod group;
 mod members;
 
 use crate::generate::{InitialState, Lineage};
+pub use events::Event;
 pub use group::{AgentRecord, GroupRecord, OrderEnd, OrderRecord, ReignRecord};
 
 /// Journal lines kept.
@@ -35,6 +37,15 @@ pub struct ControlState {
     pub intent_is_direct: bool,
     /// What is recorded of each node.
     pub nodes: BTreeMap<String, NodeLedger>,
+    /// Why it was begun.
+    #[serde(default)]
+    pub intent_reason: String,
+    /// The newest events, oldest first.
+    #[serde(default)]
+    pub events: VecDeque<Event>,
+    /// Number of the newest event.
+    #[serde(default)]
+    pub event_number: u64,
     /// The newest journal lines, oldest first.
     pub journal: VecDeque<JournalLine>,
     /// Number of the newest goal, counted up.
@@ -208,11 +219,7 @@ impl ControlState {
         self.node(name).is_some_and(|node| node.wanted == Some(true))
     }
 
-    /// Adds one committed entry.
-    ///
-    /// # Errors
-    /// [`Rejected`] if it has no effect. That is part of the fold: every replay rejects it too.
-    pub fn apply(&mut self, envelope: &Envelope) -> Result<(), Rejected> {
+    fn apply_entry(&mut self, envelope: &Envelope) -> Result<(), Rejected> {
         if envelope.version > ENTRY_VERSION {
             return Err(Rejected::TooNew(envelope.version));
         }
@@ -249,8 +256,9 @@ impl ControlState {
             Entry::LineagePrepared { .. } | Entry::LineageStarted | Entry::LineageFormed => {
                 self.move_latch(&envelope.entry)?;
             }
-            Entry::Intent { step, direct } => {
+            Entry::Intent { step, reason, direct } => {
                 self.intent = Some(step.clone());
+                self.intent_reason.clone_from(reason);
                 self.intent_is_direct = *direct;
             }
             Entry::Outcome { done, text } => {

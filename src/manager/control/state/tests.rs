@@ -97,7 +97,7 @@ fn state_and_entries_survive_their_text_form() {
         spec(0, "one"),
         Entry::Goal(Goal::Stop { nodes: ["n1".to_owned()].into() }),
         Entry::LineagePrepared { lineage: lineage() },
-        Entry::Intent { step: "start n1".into(), direct: false },
+        Entry::Intent { step: "start n1".into(), reason: String::new(), direct: false },
         Entry::Outcome { done: true, text: "pid 3".into() },
         Entry::Wanted { node: "n1".into(), run: true },
         Entry::MemberSeen { node: "n1".into(), cluster: 5.into(), member: u64::MAX.into() },
