@@ -336,14 +336,11 @@ mod tests {
             let help = command.render_long_help().to_string();
             let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
             let name = command.get_display_name().unwrap_or_else(|| command.get_name());
-            page += &format!(
-                "\n## {}\n\n```text\n{}\n```\n",
-                format!(
-                    "etcd-manager{}",
-                    name.trim_start_matches("etcd-manager").replace('-', " ")
-                ),
-                lines.join("\n").trim()
+            let title = format!(
+                "etcd-manager{}",
+                name.trim_start_matches("etcd-manager").replace('-', " ")
             );
+            page += &format!("\n## {title}\n\n```text\n{}\n```\n", lines.join("\n").trim());
         };
         add(&mut program.clone());
         for command in program.get_subcommands_mut().filter(|it| it.get_name() != "help") {
