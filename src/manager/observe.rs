@@ -82,7 +82,8 @@ pub(crate) async fn look_here(cluster: &Cluster, spec: &ClusterSpec) -> HostFact
         busy: cluster.busy(),
     };
     let mut facts = facts_from(&sources, spec).await;
-    facts.reports = report::reports_of(&sources.nodes, &facts.nodes);
+    let now = cluster.tools.clock.wall();
+    facts.reports = report::reports_of(&sources.nodes, &facts.nodes, now);
     facts
 }
 

@@ -1,5 +1,6 @@
 //! What `status` says: a stable JSON document (docs/status-json.md), and a table of it for people.
 
+mod certificates;
 mod gather;
 mod table;
 
@@ -164,10 +165,26 @@ pub struct MemberReport {
     pub restarts: u64,
     /// How its last run ended.
     pub last_exit: Option<LastExit>,
+    /// Of the certificates that it was started with, the one that expires first; absent without TLS.
+    #[serde(default)]
+    pub certificate: Option<CertificateReport>,
     /// Its data dir.
     pub data_dir: Option<String>,
     /// Its log file.
     pub log: Option<String>,
+}
+
+/// A certificate of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateReport {
+    /// Its file.
+    pub file: String,
+    /// When it expires, RFC 3339; absent if it cannot be read.
+    pub expires: Option<String>,
+    /// Whole days until then; negative once it has.
+    pub days_left: Option<i64>,
+    /// What is wrong, or soon will be, and what to do.
+    pub warning: Option<String>,
 }
 
 /// How a run ended.

@@ -1,12 +1,12 @@
 //! Fills the status document from the control state, the keepers and the probes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::Serialize;
 
 use super::{
     AgentReport, HostReport, JournalReport, LastExit, LastRequest, MemberReport, QuorumReport,
-    STATUS_SCHEMA, StatusReport,
+    STATUS_SCHEMA, StatusReport, certificates::first_to_expire,
 };
 use crate::{
     agent::{
@@ -138,11 +138,14 @@ fn quorum(spec: &ClusterSpec, observation: &Observation) -> QuorumReport {
 pub(crate) fn reports_of(
     kept: &BTreeMap<String, (NodeState, Probe)>,
     seen: &[NodeObservation],
+    now: SystemTime,
 ) -> Vec<MemberReport> {
     let report = |seen: &NodeObservation| {
         let (state, probe) = kept.get(&seen.name)?;
         let mut member = processed(&seen.name, state, seen);
         answered(&mut member, probe, seen);
+        let run = state.phase.running();
+        member.certificate = run.and_then(|run| first_to_expire(&run.launch, now));
         Some(member)
     };
     seen.iter().filter_map(report).collect()
@@ -294,6 +297,7 @@ fn untold(name: &str) -> MemberReport {
         uptime_s: None,
         restarts: 0,
         last_exit: None,
+        certificate: None,
         data_dir: None,
         log: None,
     }

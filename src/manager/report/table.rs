@@ -37,6 +37,14 @@ pub fn table(report: &StatusReport) -> String {
             line(format!("  last run: {} ({})", end.text, end.remedy));
         }
     }
+    let mut gap = "\n";
+    for member in &report.members {
+        let warning = member.certificate.as_ref().and_then(|it| it.warning.as_ref());
+        if let Some(warning) = warning {
+            line(format!("{gap}warning: {}: {warning}", member.name));
+            gap = "";
+        }
+    }
     for host in report.hosts.iter().filter(|host| !host.answers) {
         let reason = host.reason.as_deref().unwrap_or("no reason known");
         line(format!("\nthe agent of {} does not answer: {reason}", host.host));

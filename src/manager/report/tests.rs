@@ -26,6 +26,12 @@ fn member(name: &str) -> MemberReport {
         uptime_s: Some(61),
         restarts: 1,
         last_exit: None,
+        certificate: Some(CertificateReport {
+            file: "/pki/peer.pem".to_owned(),
+            expires: Some("2026-11-30T00:00:00Z".to_owned()),
+            days_left: Some(7),
+            warning: Some("/pki/peer.pem expires in 7 days".to_owned()),
+        }),
         data_dir: Some("/d/n1".to_owned()),
         log: Some("/d/log/n1.log".to_owned()),
     }
@@ -149,6 +155,9 @@ n2      8a226de9f9616fcd  backing-off  -       unhealthy  2     9      0    20.0
 
 n2: it ended
   last run: killed by a signal from outside: signal 9 (SIGKILL) (find out who sent the signal)
+
+warning: n1: /pki/peer.pem expires in 7 days
+warning: n2: /pki/peer.pem expires in 7 days
 
 the agent of 10.0.34.15 does not answer: timed out
 

@@ -71,6 +71,8 @@ async fn a_managed_cluster_changes_its_authority_under_a_writer() -> Result<()> 
     done(&managed, &["apply"])?;
     let before = managed.status()?;
     assert_eq!(before["converged"], true, "{before}");
+    let certificate = &before["members"][0]["certificate"];
+    assert_eq!(certificate["days_left"], 364, "{certificate}");
     let (bundle, files) = person(&managed, "writer");
     let kept = managed.root().join("old-pair");
     std::fs::create_dir_all(&kept)?;
