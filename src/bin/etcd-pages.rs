@@ -72,7 +72,7 @@ fn write_pages(program: &Program, command: clap::Command, folder: &Path) -> io::
     }
     let name = program.command.get_name();
     let version = env!("CARGO_PKG_VERSION");
-    let man = Man::new(command)
+    let man = Man::new(command.mut_args(with_aliases))
         .section(program.section)
         .source(format!("etcd-manager {version}"))
         .manual(format!("{name} manual"));
@@ -80,6 +80,17 @@ fn write_pages(program: &Program, command: clap::Command, folder: &Path) -> io::
     man.render(&mut page)?;
     page.extend_from_slice(program.ending.as_bytes());
     store(&folder.join(man.get_filename()), &page)
+}
+
+/// clap_mangen leaves out what `--help` says of them.
+fn with_aliases(argument: clap::Arg) -> clap::Arg {
+    let aliases = argument.get_visible_aliases().unwrap_or_default().join(", --");
+    if aliases.is_empty() {
+        return argument;
+    }
+    let text = argument.get_long_help().or_else(|| argument.get_help());
+    let text = format!("{} [alias: --{aliases}]", text.cloned().unwrap_or_default());
+    argument.help(text.clone()).long_help(text)
 }
 
 fn store(path: &Path, text: &[u8]) -> io::Result<()> {
