@@ -1,6 +1,9 @@
 //! A cluster's life by editing its spec: it grows, shrinks, loses a disk and moves, while clients write.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use nix::{
@@ -74,8 +77,15 @@ async fn grows_and_shrinks(kind: Kind) -> Result<()> {
     }
     let acknowledged = writers.stop().await?;
     writers::all_there(&urls(&managed, &[0]), &acknowledged).await?;
-    let archived = fs::read_dir(managed.root().join("data/archive"))?.count();
-    assert_eq!(archived, 4, "what left is in the archive");
+    let archive = managed.root().join("data/archive");
+    let is_dir = |path: &Path| path.metadata().is_ok_and(|kind| kind.is_dir());
+    let archived: Vec<PathBuf> =
+        fs::read_dir(archive)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let (dirs, notes): (Vec<_>, Vec<_>) = archived.iter().partition(|path| is_dir(path));
+    assert_eq!(dirs.len(), 4, "what left is in the archive");
+    for dir in dirs {
+        assert!(notes.contains(&&dir.with_extension("json")), "{} has no note", dir.display());
+    }
     Ok(())
 }
 

@@ -147,7 +147,8 @@ pub(super) fn renewals(survey: &Survey<'_>) -> Vec<Note> {
         let alone = node.incarnation > recorded && voters == 1 && votes();
         alone.then(|| {
             let text = "it is the only voter: without its data there is no cluster".to_owned();
-            let remedy = "add a node first; `etcd-manager destroy` gives up the cluster".to_owned();
+            let remedy =
+                "add a node first; to give the cluster up, `etcd-manager stop` it".to_owned();
             refused(6, text, remedy)
         })
     };

@@ -33,7 +33,7 @@ pub(super) fn remove(remove: &MemberRemove, before: &Loaded) -> Result<Edit, Fai
     let node = generated::node(&before.spec, &remove.name)?;
     if before.spec.nodes.len() == 1 {
         let text = format!(
-            "{} is the only node: without it there is no cluster. `etcd-manager destroy` gives the cluster up; \
+            "{} is the only node: without it there is no cluster. To give the cluster up, `etcd-manager stop` it; \
              to put another node in its place, `etcd-manager member add` that one first",
             node.name
         );
