@@ -6,6 +6,7 @@ mod membership;
 mod restart;
 mod start;
 mod stop;
+mod voters;
 
 #[cfg(test)]
 mod tests;

@@ -60,7 +60,9 @@ fn in_order(survey: &Survey<'_>, world: &mut World) -> Option<()> {
         );
     }
     let healthy = |world: &World, it: &Surplus<'_>| world.is_healthy(it.node);
-    let mut leaving: Vec<&Surplus<'_>> = surplus.iter().filter(|it| it.listed.is_some()).collect();
+    // Learners have left already.
+    let votes = |it: &&Surplus<'_>| it.listed.is_some_and(|member| !member.learner);
+    let mut leaving: Vec<&Surplus<'_>> = surplus.iter().filter(votes).collect();
     let leader = survey.leader();
     leaving.sort_by_key(|it| (healthy(world, it), Some(it.node) == leader));
     let (ill, well): (Vec<_>, Vec<_>) = leaving.into_iter().partition(|it| !healthy(world, it));
@@ -86,9 +88,25 @@ fn in_order(survey: &Survey<'_>, world: &mut World) -> Option<()> {
     }
     move_urls(survey, world)?;
     for it in late {
+        not_below_the_spec(survey, world, it)?;
         remove(survey, world, it)?;
     }
     Some(())
+}
+
+/// What is well leaves only when the cluster is as large as the spec wants it without it: a node that is kept from
+/// joining must not cost what the cluster survives.
+fn not_below_the_spec(survey: &Survey<'_>, world: &mut World, it: &Surplus<'_>) -> Option<()> {
+    let wanted = i64::try_from(survey.spec.nodes.len()).unwrap_or(i64::MAX);
+    if world.voters() > wanted {
+        return Some(());
+    }
+    let text = format!(
+        "it leaves once all {wanted} nodes of the spec have a vote: {} have, itself included",
+        world.voters()
+    );
+    world.notes.push(wait(Some(it.node), text));
+    None
 }
 
 fn shares_url(member: &super::Member, node: &NodeSpec) -> bool {
@@ -164,7 +182,9 @@ fn join(survey: &Survey<'_>, world: &mut World, node: &NodeSpec) -> Option<()> {
 fn replace(survey: &Survey<'_>, world: &mut World, node: &NodeSpec) -> Option<()> {
     let Some(member) = membership::listed(survey, &node.name) else {
         let text = "another member has its name or its peer URLs".to_owned();
-        world.notes.push(Note { kind: NoteKind::Blocked, ..wait(Some(&node.name), text) });
+        let remedy = "give it a name and URLs of its own, or remove that member with `etcdctl member remove`";
+        let note = wait(Some(&node.name), text);
+        world.notes.push(Note { kind: NoteKind::Blocked, remedy: remedy.to_owned(), ..note });
         return None;
     };
     let surplus = Surplus { node: &node.name, id: member.id, listed: Some(member) };

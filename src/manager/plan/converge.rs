@@ -4,7 +4,7 @@
 use super::{
     action::Action,
     change,
-    kinds::{Dir, Listed, Record, Run, Vital},
+    kinds::{Dir, Record, Run, Vital},
     membership,
     note::{Note, NoteKind, Rule},
     restart,
@@ -55,13 +55,13 @@ fn must_bootstrap_anew(survey: &Survey<'_>) -> bool {
             kinds.record == Record::Prepared
                 && [Run::Stopped, Run::Pausing, Run::Looping].contains(&kinds.run)
                 && kinds.dir == Dir::Empty
-                && kinds.listed == Listed::Unknown
         })
     };
     let dropped_too =
         lineage.initial_cluster.iter().all(|(name, _)| survey.spec.node(name).is_some());
     lineage.initial_cluster != survey.spec.initial_cluster()
         && dropped_too
+        && survey.observation.members.known().is_none()
         && survey.spec.nodes.iter().all(unborn)
 }
 

@@ -120,14 +120,14 @@ impl Kinds {
         let own = own_member(&node.name, lineage, history);
         let Some(seen) = observation.node(&node.name) else {
             let (run, dir, vital) = (Run::Unknown, Dir::Unknown, Vital::Unknown);
-            let listed = listed(node, own, lineage.is_some(), &observation.members);
+            let listed = listed(node, own, history, &observation.members);
             return Self { record, run, dir, listed, vital };
         };
         Self {
             record,
             run: run(seen, wanted),
             dir: dir(seen, own, formed_before(&node.name, history)),
-            listed: listed(node, own, lineage.is_some(), &observation.members),
+            listed: listed(node, own, history, &observation.members),
             vital: vital(&seen.health),
         }
     }
@@ -198,19 +198,32 @@ fn dir(
 }
 
 /// By id where the id is known. Under a record that knows of no membership of the node, a member that has started with
-/// its name or URLs holds its place; one that waits with its URLs for a first start may be its own (`AddLearner` finds it).
+/// its name or URLs holds its place; one that waits with its URLs for a first start may be its own (`AddLearner` finds it),
+/// and one that is another node's is not: a renamed node has its URLs, and leaves first.
 fn listed(
     node: &NodeSpec,
     own: Option<(ClusterId, MemberId)>,
-    recorded: bool,
+    history: &History,
     members: &Fact<Vec<Member>>,
 ) -> Listed {
+    let lineage = history.lineage.known().and_then(Option::as_ref);
+    if lineage.is_some_and(|it| it.initial_state == InitialState::New) && own.is_none() {
+        // R2: the bootstrap that is prepared is of others.
+        return Listed::Out;
+    }
     let Fact::Known(members) = members else { return Listed::Unknown };
     let alike =
         |member: &Member| member.name == node.name || member.peer_urls == node.advertise_peer_urls;
+    let others: Vec<MemberId> = lineage
+        .into_iter()
+        .flat_map(Lineage::members)
+        .filter(|other| *other != node.name)
+        .filter_map(|other| own_member(other, lineage, history).map(|(_, id)| id))
+        .collect();
     let found = members.iter().find(|member| match own {
         Some((_, id)) => member.id == id,
-        None if recorded => alike(member) && !member.client_urls.is_empty(),
+        None if others.contains(&member.id) => false,
+        None if lineage.is_some() => alike(member) && !member.client_urls.is_empty(),
         None => alike(member),
     });
     match found {

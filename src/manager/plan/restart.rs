@@ -2,6 +2,7 @@
 
 use super::{
     action::Action,
+    membership,
     note::{Note, NoteKind, Rule},
     survey::Survey,
     table::Outcome,
@@ -66,14 +67,20 @@ pub(super) fn hand_over(
 /// R5, R11: a healthy node is restarted only while all others are healthy; an unhealthy one only where it cannot cost
 /// the quorum, or where there is none to lose.
 fn hindrance(survey: &Survey<'_>, world: &World, node: &NodeSpec) -> Option<Note> {
-    let others = || survey.spec.nodes.iter().filter(|other| other.name != node.name);
-    let ill: Vec<&str> = others()
+    // What is certainly no member yet is not waited for: it may be kept from joining for long.
+    let may_be_member = |other: &NodeSpec| {
+        survey.observation.members.known().is_none()
+            || membership::listed(survey, &other.name).is_some()
+    };
+    let others = survey.spec.nodes.iter().filter(|other| other.name != node.name);
+    let ill: Vec<&str> = others
+        .filter(|other| may_be_member(other) && !world.is_healthy(&other.name))
         .map(|other| other.name.as_str())
-        .filter(|other| !world.is_healthy(other))
         .collect();
     let many = survey.spec.nodes.len() > 1;
+    let votes = i64::try_from(world.healthy().len()).unwrap_or(i64::MAX);
     let harmless = if world.is_healthy(&node.name) {
-        ill.is_empty()
+        ill.is_empty() && votes >= world.voters()
     } else {
         world.tolerance() >= 0 || world.healthy().is_empty()
     };

@@ -167,15 +167,13 @@ impl<'a> Survey<'a> {
         own.or_else(said).map(|(name, _)| name)
     }
 
-    /// The most caught-up of these voters; the first of the file among equals.
+    /// The most caught-up of these, all of them voters by then; the first of the file among equals.
     pub(super) fn best_successor<'n>(
         &self,
         candidates: impl Iterator<Item = &'n str>,
     ) -> Option<&'n str> {
         let applied = |name: &str| self.status(name).map(|status| status.applied);
         let position = |name: &str| self.spec.nodes.iter().position(|node| node.name == name);
-        candidates
-            .filter(|name| self.status(name).is_none_or(|status| status.role != Role::Learner))
-            .max_by_key(|name| (applied(name), std::cmp::Reverse(position(name))))
+        candidates.max_by_key(|name| (applied(name), std::cmp::Reverse(position(name))))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     action::{Action, Step, Tolerance},
-    kinds::Vital,
+    kinds::{self, Vital},
     note::Note,
     observation::{History, NodeObservation, Observation, Role},
 };
@@ -37,10 +37,17 @@ impl World {
         };
         let learners = learners(observation, lineage);
         let nodes = observation.nodes.iter().map(|node| &node.name);
-        let healthy = nodes
-            .filter(|name| vital(name) == Vital::Healthy && !learners.contains(*name))
-            .cloned()
-            .collect();
+        // What answers and is no voter of this cluster does not count.
+        let votes = |name: &str| {
+            let own = kinds::own_member(name, lineage, history).map(|(_, id)| id);
+            match (observation.members.known(), lineage) {
+                (Some(members), _) => members.iter().any(|it| Some(it.id) == own && !it.learner),
+                (None, Some(_)) => own.is_some() && !learners.contains(name),
+                (None, None) => spec.node(name).is_some() && !learners.contains(name),
+            }
+        };
+        let healthy =
+            nodes.filter(|name| vital(name) == Vital::Healthy && votes(name)).cloned().collect();
         let voters = i64::try_from(voters).unwrap_or(i64::MAX);
         Self { voters, healthy, learners, steps: Vec::new(), notes: Vec::new() }
     }

@@ -215,3 +215,52 @@ fn renewing_is_refused_for_the_only_voter_and_for_a_past_incarnation() {
     scene.history.lineage = Fact::Known(Some(lineage));
     assert!(scene.converge().is_refused());
 }
+
+/// A rename: another name at the URLs of a node that the spec dropped.
+#[test]
+fn a_renamed_node_takes_the_place_of_the_old_one() {
+    let mut scene = Scene::healthy(3);
+    scene.spec.nodes[2].name = "m3".to_owned();
+    let mut fresh = Scene::virgin(1).observation.nodes.remove(0);
+    fresh.name = "m3".to_owned();
+    scene.observation.nodes.push(fresh);
+    keep("renamed", &scene);
+}
+
+/// R6: what cannot join must not cost what the cluster survives.
+#[test]
+fn a_healthy_member_stays_while_a_node_is_kept_from_joining() {
+    let mut scene = Scene::healthy(3);
+    resize(&mut scene, 4);
+    scene.spec.nodes.remove(2);
+    scene.see("n4").data_dir = Fact::Known(DataDir::Foreign);
+    let plan = scene.converge();
+    let waits = plan.notes.iter().find(|note| note.kind == NoteKind::Wait).expect("a wait");
+    assert!(plan.steps.is_empty() && waits.text.contains("all 3 nodes of the spec"), "{plan:?}");
+}
+
+/// R11
+#[test]
+fn a_leader_hands_over_to_a_node_that_has_just_got_its_vote() {
+    let mut scene = Scene::healthy(1);
+    resize(&mut scene, 2);
+    scene.edit("snapshot-count", "1");
+    let plan = steps(&scene.converge());
+    let last = plan.len() - 2;
+    assert_eq!(plan[last..], ["move leadership from n1 to n2", "restart n1"]);
+}
+
+/// R5: a node that is no member yet does not hold up a rolling restart.
+#[test]
+fn a_node_kept_from_joining_does_not_hold_up_restarts() {
+    let mut scene = Scene::healthy(3);
+    resize(&mut scene, 4);
+    scene.edit("snapshot-count", "1");
+    scene.see("n4").data_dir = Fact::Known(DataDir::Foreign);
+    let plan = scene.converge();
+    assert_eq!(
+        steps(&plan),
+        ["restart n2", "restart n3", "move leadership from n1 to n2", "restart n1"]
+    );
+    assert!(plan.has(NoteKind::Blocked));
+}

@@ -9,8 +9,8 @@ use crate::{
     check::check,
     generate::InitialState,
     plan::{
-        self, Action, DataDir, Fact, Goal, Health, NoteKind, Process, Role, RunningProcess,
-        fixture::Scene,
+        self, Action, DataDir, Fact, Goal, Health, NodeObservation, NoteKind, Process, Role,
+        RunningProcess, fixture::Scene,
     },
 };
 
@@ -45,8 +45,9 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 fn scenes() -> impl Strategy<Value = (Scene, Goal)> {
-    (prop::collection::vec(fate(), 1..6), 0..4_u8, 0..3_u8, 0..6_u8, any::<u8>()).prop_map(
-        |(fates, lineage, members, goal, pick)| {
+    let wanted = prop::option::weighted(0.4, 1..=5_usize);
+    (prop::collection::vec(fate(), 1..6), 0..4_u8, 0..4_u8, 0..6_u8, (any::<u8>(), wanted))
+        .prop_map(|(fates, lineage, members, goal, (pick, wanted))| {
             let mut scene = SCENES[fates.len() - 1].clone();
             let names = scene.names();
             for (name, fate) in names.iter().zip(&fates) {
@@ -64,13 +65,15 @@ fn scenes() -> impl Strategy<Value = (Scene, Goal)> {
             match members {
                 0 => {}
                 1 => scene.observation.members = Fact::Unknown("nobody answers".to_owned()),
-                _ => {
+                picked => {
                     if let Fact::Known(members) = &mut scene.observation.members {
                         let at = usize::from(pick) % members.len();
                         members[at].client_urls.clear();
+                        members[at].learner = picked == 3 && members.len() > 1;
                     }
                 }
             }
+            resize(&mut scene, wanted);
             let one = names[usize::from(pick) % names.len()].clone();
             let goal = match goal {
                 0 => Goal::Stop(names.into_iter().collect()),
@@ -80,8 +83,24 @@ fn scenes() -> impl Strategy<Value = (Scene, Goal)> {
                 _ => Goal::Converge,
             };
             (scene, goal)
-        },
-    )
+        })
+}
+
+/// The spec names so many nodes.
+fn resize(scene: &mut Scene, wanted: Option<usize>) {
+    let Some(wanted) = wanted else { return };
+    scene.spec = SCENES[wanted - 1].spec.clone();
+    for node in &scene.spec.nodes {
+        if scene.observation.node(&node.name).is_none() {
+            scene.observation.nodes.push(NodeObservation {
+                name: node.name.clone(),
+                process: Fact::Known(Process::Stopped { ended: None }),
+                data_dir: Fact::Known(DataDir::Empty),
+                health: Fact::Known(Health::Unhealthy("it does not run".to_owned())),
+                status: Fact::Unknown("it does not run".to_owned()),
+            });
+        }
+    }
 }
 
 fn befall(scene: &mut Scene, name: &str, fate: &Fate) {
@@ -151,7 +170,10 @@ proptest! {
     #[test]
     fn a_plan_without_steps_says_why_or_is_done((scene, goal) in scenes()) {
         let plan = plan::plan(&goal, &scene.spec, &scene.observation, &scene.history);
-        let all_well = scene.observation.nodes.iter().all(|node| node.health == Fact::Known(Health::Healthy));
+        let is_well = |name: &str| {
+            scene.observation.node(name).is_some_and(|it| it.health == Fact::Known(Health::Healthy))
+        };
+        let all_well = scene.spec.nodes.iter().all(|node| is_well(&node.name));
         if goal == Goal::Converge && plan.is_converged() {
             prop_assert!(all_well, "converged without health: {scene:#?}");
         }
@@ -170,7 +192,8 @@ proptest! {
         }
         for step in &plan.steps {
             let tolerance = step.tolerance;
-            prop_assert!(tolerance.during <= tolerance.before && tolerance.after <= tolerance.full);
+            let chain = tolerance.during <= tolerance.before && tolerance.after <= tolerance.full;
+            prop_assert!(chain, "{:?}", plan.steps);
         }
     }
 }
