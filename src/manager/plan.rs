@@ -16,6 +16,7 @@ mod table;
 mod texts;
 mod verbs;
 mod world;
+mod zones;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -10,6 +10,7 @@ use super::{
     survey::Survey,
     table::Outcome,
     world::World,
+    zones,
 };
 use crate::spec::NodeSpec;
 
@@ -78,7 +79,8 @@ fn in_order(survey: &Survey<'_>, world: &mut World) -> Option<()> {
     }
     // A node that takes the place of one that leaves has to wait for its URLs.
     let (mut early, mut late): (Vec<_>, Vec<_>) = (Vec::new(), well);
-    for node in survey.with(|outcome| outcome == Outcome::Join) {
+    let joins = survey.with(|outcome| outcome == Outcome::Join);
+    for node in zones::growth_order(survey, joins) {
         let holds = |it: &&Surplus<'_>| it.listed.is_some_and(|member| shares_url(member, node));
         early.extend(late.extract_if(.., |it| holds(&&**it)));
         for it in early.drain(..) {

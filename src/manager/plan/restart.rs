@@ -7,6 +7,7 @@ use super::{
     survey::Survey,
     table::Outcome,
     world::World,
+    zones,
 };
 use crate::{generate::Change, spec::NodeSpec};
 
@@ -19,9 +20,7 @@ pub(super) fn rolling(survey: &Survey<'_>, world: &mut World) {
     };
     let mut nodes = survey.with(|outcome| outcome == Outcome::Restart);
     nodes.retain(|node| !done(&node.name));
-    let leader = survey.leader();
-    // Unhealthy ones first: their restart costs nothing. The leader last.
-    nodes.sort_by_key(|node| (world.is_healthy(&node.name), Some(node.name.as_str()) == leader));
+    zones::restart_order(survey, &mut nodes, |name| world.is_healthy(name));
     for node in nodes {
         let changes = survey.changes(&node.name);
         let reason = changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

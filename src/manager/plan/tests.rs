@@ -7,3 +7,4 @@ mod random;
 mod stories;
 mod totality;
 mod verbs;
+mod zones;
