@@ -187,7 +187,9 @@ impl Model {
             client_urls: Vec::new(),
             learner: true,
         });
-        let joined = Joined { member: self.next_id, votes: false, initial_cluster: Vec::new() };
+        let incarnation = self.scene.spec.node(node).expect("a node of the spec").incarnation;
+        let joined =
+            Joined { member: self.next_id, votes: false, incarnation, initial_cluster: Vec::new() };
         self.edit_lineage(|lineage| {
             lineage.joined.insert(node.to_owned(), joined);
         });
