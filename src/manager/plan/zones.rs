@@ -45,8 +45,10 @@ pub(super) fn restart_order(
         let all = survey.spec.nodes.iter().filter(|other| of_zone(other)).count();
         all > waiting.iter().filter(|other| of_zone(other)).count()
     };
-    let first =
-        |node: &NodeSpec| survey.spec.nodes.iter().position(|other| zone(other) == zone(node));
+    let first = |node: &NodeSpec| {
+        zone(node)?;
+        survey.spec.nodes.iter().position(|other| zone(other) == zone(node))
+    };
     let keys: BTreeMap<String, _> = nodes
         .iter()
         .map(|node| {
@@ -55,7 +57,7 @@ pub(super) fn restart_order(
                 Some(node.name.as_str()) == leader,
                 zone(node).is_some() && zone(node) == leading,
                 !begun(node, nodes),
-                zone(node).and(first(node)),
+                first(node),
             );
             (node.name.clone(), key)
         })
