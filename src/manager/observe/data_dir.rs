@@ -8,6 +8,10 @@ use wal::WalError;
 
 use crate::plan::{DataDir, Fact};
 
+/// What an empty data dir may hold: an etcd's folder, a file system's own one, and the file by which a real etcd
+/// tries at each start whether it may write there (`fileutil.IsDirWriteable`), seen if it is looked at just then.
+const NO_STRANGERS: [&str; 3] = ["member", "lost+found", ".touch"];
+
 /// Looks into a data dir and its WAL dir.
 pub(super) fn look(disk: &dyn Disk, data_dir: &Path, wal_dir: Option<&Path>) -> Fact<DataDir> {
     let wal = wal_dir.map_or_else(|| data_dir.join("member/wal"), Path::to_owned);
@@ -32,7 +36,7 @@ pub(super) fn look(disk: &dyn Disk, data_dir: &Path, wal_dir: Option<&Path>) -> 
     if names.iter().any(|name| name == "member") && holds_more_than_folders(disk, data_dir) {
         return Fact::Known(DataDir::Damaged);
     }
-    let strangers = names.iter().any(|name| name != "member" && name != "lost+found");
+    let strangers = names.iter().any(|name| !NO_STRANGERS.contains(&name.as_str()));
     Fact::Known(if strangers { DataDir::Foreign } else { DataDir::Empty })
 }
 
@@ -100,6 +104,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(look_at(&dir.path().join("absent")), Fact::Known(DataDir::Empty));
         assert_eq!(look_at(dir.path()), Fact::Known(DataDir::Empty));
+        drop(fs::File::create(dir.path().join(".touch")).unwrap());
+        assert_eq!(look_at(dir.path()), Fact::Known(DataDir::Empty), "a real etcd begins");
         fs::create_dir_all(dir.path().join("member/snap")).unwrap();
         assert_eq!(look_at(dir.path()), Fact::Known(DataDir::Empty));
     }
