@@ -55,6 +55,7 @@ impl Peers for PeerService {
             entry_version: ENTRY_VERSION,
             lost: seat.lost,
             spec_digest: digest.map(|loaded| loaded.digest).unwrap_or_default(),
+            life: self.cluster.control.life(),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! The reconcile loop: look, plan, check, carry out one step, journal, and again until the plan is
 //! empty. The only task that changes anything; requests come in one at a time.
 
+mod hold;
 mod maintain;
 mod reign;
 
@@ -62,7 +63,7 @@ pub(crate) struct Reconciler {
     /// A request that has just come.
     waiting: Option<Request>,
     /// Nothing is decided before: a call of the last agent that led may still be under way (R5).
-    hold_until: Option<Instant>,
+    hold: Option<hold::Hold>,
     /// The newest goal that the keepers were told of.
     heeded: u64,
     active: Option<Active>,
@@ -88,15 +89,7 @@ enum Turn {
 impl Reconciler {
     pub(crate) fn new(cluster: Arc<Cluster>, requests: mpsc::Receiver<Request>) -> Self {
         let heeded = cluster.control.state().goal_number;
-        Self {
-            cluster,
-            requests,
-            waiting: None,
-            hold_until: None,
-            heeded,
-            active: None,
-            moves_tried: 0,
-        }
+        Self { cluster, requests, waiting: None, hold: None, heeded, active: None, moves_tried: 0 }
     }
 
     /// Runs until the handles are gone, or the control log cannot be written.
@@ -158,7 +151,7 @@ impl Reconciler {
             };
         }
         noted?;
-        if let Some(left) = self.hold_left() {
+        if let Some(left) = self.hold_left().await {
             return Ok(Some(left));
         }
         if self.active.is_some() { self.pursue().await } else { self.maintain().await }

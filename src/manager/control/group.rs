@@ -157,6 +157,12 @@ impl Control {
         self.run(opened, Some(post))
     }
 
+    /// The random number of this life: a process that has it is this one.
+    #[must_use]
+    pub fn life(&self) -> u64 {
+        self.group.incarnation
+    }
+
     fn idle(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, layout: Layout) -> Self {
         let (publish, _) = watch::channel(Arc::new(ControlState::default()));
         let (broken, _) = watch::channel(None);

@@ -35,6 +35,12 @@ pub struct ControlState {
     /// Whether the agent that led did that step itself: a call of it may still be under way.
     #[serde(default)]
     pub intent_is_direct: bool,
+    /// The agent that did it; 0 if that is not known.
+    #[serde(default)]
+    pub intent_by: u64,
+    /// The life of that agent in which it did.
+    #[serde(default)]
+    pub intent_life: u64,
     /// What is recorded of each node.
     pub nodes: BTreeMap<String, NodeLedger>,
     /// Why it was begun.
@@ -260,6 +266,8 @@ impl ControlState {
                 self.intent = Some(step.clone());
                 self.intent_reason.clone_from(reason);
                 self.intent_is_direct = *direct;
+                self.intent_by = self.group.reign.map_or(0, |reign| reign.member);
+                self.intent_life = envelope.incarnation;
             }
             Entry::Outcome { done, text } => {
                 let step = self.intent.take().unwrap_or_default();

@@ -1,9 +1,9 @@
 //! Reigns: an agent that raft has made the leader decides from its committed entry on, and no longer
 //! than it leads. All agents heed what is committed.
 
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
-use super::{Active, RESUMED_MAX, Reconciler};
+use super::{Active, RESUMED_MAX, Reconciler, hold::Hold};
 use crate::{
     agent::voice::Voice,
     control::{
@@ -11,10 +11,6 @@ use crate::{
         entry::{Entry, Goal},
     },
 };
-
-/// Longest time that a change of membership, asked for by an agent that leads no more, may take until
-/// it is in the member list or never will be: its call's limit and etcd's own for a request.
-const DIRECT_CALL_MAX: Duration = Duration::from_secs(17);
 
 impl Reconciler {
     /// Follows what is committed: keepers for the nodes of this host, and an end to their pauses when
@@ -52,25 +48,13 @@ impl Reconciler {
         let Some((member, _)) = control.membership() else { return Ok(()) };
         let state = control.commit(Entry::Reign { member, term }).await?;
         self.cluster.set_reign(Some(term));
-        // An earlier life of this very agent has no call under way any more.
-        let is_open = state.intent.is_some() && state.intent_is_direct;
-        self.hold_until =
-            (is_open && self.cluster.many.is_some()).then(|| Instant::now() + DIRECT_CALL_MAX);
+        self.hold = self.cluster.many.is_some().then(|| Hold::of(&state, Instant::now())).flatten();
         if state.goal.is_some() {
             let deadline = Instant::now() + RESUMED_MAX;
             self.active = Some(Active { voice: Voice::to_log(), deadline, has_told: false });
             tracing::info!("goes on with what the last agent had begun");
         }
         Ok(())
-    }
-
-    /// How long nothing may be decided yet.
-    pub(super) fn hold_left(&mut self) -> Option<Duration> {
-        let left = self.hold_until?.checked_duration_since(Instant::now());
-        if left.is_none() {
-            self.hold_until = None;
-        }
-        left
     }
 
     /// Whoever leads next goes on with the goal; who asked for it follows the committed state.
