@@ -1,6 +1,7 @@
 //! What `status` says: a stable JSON document (docs/status-json.md), and a table of it for people.
 
 mod certificates;
+mod current;
 mod gather;
 mod table;
 

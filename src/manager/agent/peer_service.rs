@@ -56,6 +56,7 @@ impl Peers for PeerService {
             lost: seat.lost,
             spec_digest: digest.map(|loaded| loaded.digest).unwrap_or_default(),
             life: self.cluster.control.life(),
+            applied: self.cluster.control.state().applied,
         }))
     }
 

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::{
     AgentReport, HostReport, JournalReport, LastExit, LastRequest, MemberReport, QuorumReport,
-    STATUS_SCHEMA, StatusReport, certificates::first_to_expire,
+    STATUS_SCHEMA, StatusReport, certificates::first_to_expire, current,
 };
 use crate::{
     agent::{
         cluster::Cluster,
         planner::{plan_checked, wanted_goal},
     },
-    control::{Leadership, entry::Goal, state::ControlState},
+    control::{entry::Goal, state::ControlState},
     observe::{
         self,
         probe::Probe,
@@ -32,6 +32,7 @@ const JOURNAL_SHOWN: usize = 20;
 
 /// One look at everything, as a document.
 pub(crate) async fn gather(cluster: &Cluster) -> StatusReport {
+    let current = current::catch_up(cluster).await;
     let state = cluster.control.state();
     let mut report = frame(cluster, &state);
     let spec = match cluster.spec() {
@@ -47,7 +48,7 @@ pub(crate) async fn gather(cluster: &Cluster) -> StatusReport {
     let history = observe::history(&state);
     let plan = plan_checked(&wanted_goal(&Goal::Converge), &spec, &observation, &history);
     report.cluster.clone_from(&spec.name);
-    report.converged = plan.is_converged() && state.goal.is_none();
+    report.converged = plan.is_converged() && state.goal.is_none() && current.is_ok();
     report.notes = notes(&plan);
     report.cluster_id = observation
         .nodes
@@ -56,8 +57,8 @@ pub(crate) async fn gather(cluster: &Cluster) -> StatusReport {
         .map(|status| status.cluster.to_string());
     report.members = members(&state, &spec, &observation, &sights);
     report.hosts = hosts(cluster, &state, &sights);
-    if cluster.control.leadership() == Leadership::Nobody {
-        report.notes.insert(0, NO_QUORUM.to_owned());
+    if let Err(reason) = current {
+        report.notes.insert(0, reason);
     }
     report.quorum = quorum(&spec, &observation);
     report
