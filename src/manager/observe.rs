@@ -2,6 +2,7 @@
 //! reason.
 
 mod data_dir;
+pub(crate) mod inspected;
 pub(crate) mod probe;
 pub(crate) mod secure;
 pub(crate) mod sights;
@@ -18,7 +19,7 @@ use disk::Disk;
 
 use crate::{
     agent::cluster::{Cluster, Node},
-    control::state::ControlState,
+    control::state::{ControlState, NodeLedger},
     generate::{Launch, Lineage},
     plan::{
         DataDir, Fact, Health, History, Member, MemberStatus, NodeObservation, NodeRecord,
@@ -55,6 +56,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) host: Option<&'a str>,
     /// Nodes for which an order is being carried out, with its number.
     pub(crate) busy: BTreeMap<String, u64>,
+    /// What inspections say of dirs whose node could not be started.
+    pub(crate) inspected: BTreeMap<String, Fact<DataDir>>,
 }
 
 /// One look at the whole cluster.
@@ -73,11 +76,18 @@ pub(crate) async fn observe_draft(cluster: &Cluster, draft: &Loaded) -> Observat
 pub(crate) async fn look_here(cluster: &Cluster, spec: &ClusterSpec) -> HostFacts {
     let both = |node: Node| (node.state.borrow().clone(), node.probe.borrow().clone());
     let nodes = cluster.nodes().into_iter().map(|(name, node)| (name, both(node)));
+    let state = cluster.control.state();
+    let nodes: BTreeMap<String, (NodeState, Probe)> = nodes.collect();
+    let inspected = nodes.iter().filter_map(|(name, (process, _))| {
+        let places = places(name, Some(process), spec, &state)?;
+        Some((name.clone(), inspected::of(cluster, name, process, places)?))
+    });
     let sources = Sources {
         manager: &cluster.tools.manager,
         disk: &*cluster.tools.disk,
-        state: &cluster.control.state(),
-        nodes: nodes.collect(),
+        state: &state,
+        inspected: inspected.collect(),
+        nodes,
         host: cluster.host(),
         busy: cluster.busy(),
     };
@@ -99,7 +109,7 @@ pub(crate) async fn facts_from(sources: &Sources<'_>, spec: &ClusterSpec) -> Hos
                 Some(order) => Fact::Unknown(format!("order {order} is being carried out")),
                 None => of_this_life(name, process_fact(process, probe, spec), sources.state),
             },
-            data_dir: data_dir_fact(sources.disk, places),
+            data_dir: judged(sources, name, data_dir_fact(sources.disk, places)),
             health: health_fact(process, probe),
             status: status_fact(probe),
         };
@@ -172,6 +182,14 @@ pub(crate) fn member_of(disk: &dyn Disk, run: &RunRecord) -> Option<(ClusterId, 
         Fact::Known(DataDir::Formed { cluster, member }) => Some((cluster, member)),
         _ => None,
     }
+}
+
+/// A dir of the recorded member is what its inspection says. Any other is not ours to replace, and stays what it is.
+fn judged(sources: &Sources<'_>, name: &str, found: Fact<DataDir>) -> Fact<DataDir> {
+    let Fact::Known(DataDir::Formed { cluster, member }) = found else { return found };
+    let recorded = sources.state.node(name).and_then(NodeLedger::member);
+    let inspected = sources.inspected.get(name).filter(|_| recorded == Some((cluster, member)));
+    inspected.cloned().unwrap_or(found)
 }
 
 fn data_dir_fact(disk: &dyn Disk, places: Option<Places>) -> Fact<DataDir> {

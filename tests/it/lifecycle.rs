@@ -142,6 +142,43 @@ async fn a_lost_disk_of_ours_is_replaced() -> Result<()> {
     replaces_a_lost_disk(Kind::Ours).await
 }
 
+/// Damage in the middle of a log, which only a start finds: the node is held, and the next apply replaces it.
+#[expect(clippy::disallowed_methods, reason = "a failing disk damages files so")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_damaged_in_its_middle_is_replaced() -> Result<()> {
+    let extra = binary(Kind::Ours)?;
+    let managed = Managed::new(3, &extra)?;
+    applied(&managed)?;
+    let writers = Writers::start(&urls(&managed, &[0, 2]), 3)?;
+    writers.acknowledged_more(200).await?;
+    let before = ctl::ok(Version::V35, &managed.endpoints(), &["member", "list"])?;
+    let stopped = managed.run(&["stop", "n2"])?;
+    ensure!(stopped.code == 0, "{stopped:?}");
+    let logs = fs::read_dir(managed.root().join("data/n2/member/wal"))?;
+    let logs = logs.filter_map(|entry| Some(entry.ok()?.path()));
+    let log = logs.filter(|path| path.extension().is_some_and(|end| end == "wal")).min();
+    let log = log.context("a segment")?;
+    let mut content = fs::read(&log)?;
+    let used = content.iter().rposition(|byte| *byte != 0).context("records")?;
+    content[used / 2..used / 2 + 16].fill(0xa5);
+    fs::write(&log, &content)?;
+
+    let refused = managed.run(&["start", "n2"])?;
+    ensure!(refused.code == 1, "{refused:?}");
+    let status = managed.status()?.to_string();
+    ensure!(status.contains("its data dir is damaged"), "{status}");
+    let said = applied(&managed)?;
+    assert_eq!(members(&managed, 0)?, ["n1", "n2", "n3"]);
+    let after = ctl::ok(Version::V35, &managed.endpoints(), &["member", "list"])?;
+    ensure!(before != after, "n2 has a new id: {after}");
+    let archive = fs::read_dir(managed.root().join("data/archive"))?.next().context(said)??;
+    let kept = archive.path().join("member/wal").join(log.file_name().context("a name")?);
+    ensure!(fs::read(&kept)? == content, "the damaged log is kept as it was");
+    writers.acknowledged_more(50).await?;
+    let acknowledged = writers.stop().await?;
+    writers::all_there(&urls(&managed, &[0, 1, 2]), &acknowledged).await
+}
+
 /// The cluster is told of new peer URLs before the node serves them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_urls_move_by_the_spec() -> Result<()> {

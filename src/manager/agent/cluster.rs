@@ -20,6 +20,7 @@ use crate::{
     control::{Control, ControlError, entry::Entry, state::ControlState},
     generate::{self, InitialState},
     observe::{
+        inspected::Inspections,
         probe::{self, Probe},
         sights::HostFacts,
     },
@@ -66,6 +67,8 @@ pub(crate) struct Cluster {
     /// Whether something is being changed: probers look faster.
     pub(crate) hot: watch::Sender<bool>,
     events: mpsc::Sender<NodeEvent>,
+    /// Of dirs whose node could not be started.
+    pub(crate) inspections: Arc<Inspections>,
 }
 
 /// The handles of one node.
@@ -96,6 +99,7 @@ impl Cluster {
             changes: Arc::new(changes),
             hot,
             events,
+            inspections: Arc::default(),
         })
     }
 

@@ -57,6 +57,7 @@ pub(super) async fn plan(spec: &ClusterSpec, environment: &Environment) -> Resul
         state: &state,
         nodes,
         host: None,
+        inspected: BTreeMap::new(),
         busy: BTreeMap::new(),
     };
     let facts = Ok(observe::facts_from(&sources, spec).await);

@@ -1,5 +1,5 @@
 //! The only place that starts processes: a node under its shim, a shim under the agent, an agent
-//! under the command line. Each gets a session of its own and a clean signal mask.
+//! under the command line, an inspection of a stopped dir. Each gets a session of its own and a clean signal mask.
 
 #![expect(clippy::disallowed_methods, reason = "this is the door to process::Command")]
 
@@ -97,6 +97,27 @@ pub fn spawn_manager<S: AsRef<OsStr>>(
     command.spawn().map_err(|error| {
         io::Error::new(error.kind(), format!("start {}: {error}", manager.display()))
     })
+}
+
+/// What `etcd-node inspect --json` says of a stopped dir. It changes nothing there (docs/inspect-json.md).
+///
+/// # Errors
+/// If it cannot be run, or ends without a document.
+pub fn inspect(inspector: &Path, data_dir: &Path, wal_dir: Option<&Path>) -> io::Result<Vec<u8>> {
+    /// Exit statuses that come with a whole document: sound, damaged.
+    const WITH_DOCUMENT: [Option<i32>; 2] = [Some(0), Some(4)];
+    let mut command = Command::new(inspector);
+    command.args(["inspect", "--json"]);
+    if let Some(wal_dir) = wal_dir {
+        command.arg("--wal-dir").arg(wal_dir);
+    }
+    command.arg(data_dir).env_clear().current_dir("/").stdin(Stdio::null());
+    in_own_session(&mut command, None);
+    let said = command.output()?;
+    if WITH_DOCUMENT.contains(&said.status.code()) {
+        return Ok(said.stdout);
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&said.stderr).into_owned()))
 }
 
 #[expect(

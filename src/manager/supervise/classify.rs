@@ -41,6 +41,14 @@ pub enum Cause {
     DataDirInUse,
     /// Its log or store is damaged, or older than what it acknowledged.
     DataDirDamaged,
+    /// A promise forbids it to run its data dir (R3).
+    Fenced,
+    /// Its record outside the data dir is missing, damaged, or of another dir (R13).
+    RecordUnusable,
+    /// Its data dir does not hold what it acknowledged (R2, R17).
+    DataLost,
+    /// It could not write its record, and so acknowledged nothing more.
+    RecordUnwritable,
     /// It may not read or write its data dir.
     DataDirRefused,
     /// The kernel killed it for memory.
@@ -82,7 +90,7 @@ pub struct Row {
 
 /// The table. The order matters: what we asked for first, then what the node says in so many
 /// words, then what its exit status says.
-pub const TABLE: [Row; 15] = [
+pub const TABLE: [Row; 19] = [
     Row {
         cause: Cause::Removed,
         verdict: Verdict::Hold,
@@ -103,6 +111,25 @@ pub const TABLE: [Row; 15] = [
         remedy: "check `binary` and `user` in the spec",
         matches: |facts| facts.spawn_error.is_some(),
     },
+    // etcd-node's own statuses (docs/exit-codes.md); no Go etcd ends with them.
+    Row {
+        cause: Cause::Fenced,
+        verdict: Verdict::Hold,
+        remedy: "leave it down: a recovery took its place, or has promised to (E-NODE-02)",
+        matches: |facts| facts.code == Some(8),
+    },
+    Row {
+        cause: Cause::RecordUnusable,
+        verdict: Verdict::Hold,
+        remedy: "mount the disk of its record, or see E-NODE-03; then etcd-manager start",
+        matches: |facts| facts.code == Some(9),
+    },
+    Row {
+        cause: Cause::DataLost,
+        verdict: Verdict::Hold,
+        remedy: "mount the right disk, or remove the member and add it anew (E-NODE-04)",
+        matches: |facts| facts.code == Some(10),
+    },
     Row {
         cause: Cause::DiskFull,
         verdict: Verdict::Wait,
@@ -111,6 +138,12 @@ pub const TABLE: [Row; 15] = [
             facts.says(&["no space left on device", "disk quota exceeded"])
                 || facts.free_bytes.is_some_and(|bytes| bytes < FREE_BYTES_MIN)
         },
+    },
+    Row {
+        cause: Cause::RecordUnwritable,
+        verdict: Verdict::Hold,
+        remedy: "mend the disk of its record, then etcd-manager start",
+        matches: |facts| facts.failed() && facts.says(&["the record cannot be written"]),
     },
     Row {
         cause: Cause::PortInUse,
@@ -129,7 +162,7 @@ pub const TABLE: [Row; 15] = [
     Row {
         cause: Cause::DataDirDamaged,
         verdict: Verdict::Hold,
-        remedy: "keep the data dir as it is; the other members hold the data",
+        remedy: "keep the data dir as it is: beside a quorum etcd-manager apply archives it and adds the member anew",
         matches: |facts| {
             facts.says(&[
                 "crc mismatch",
@@ -139,6 +172,7 @@ pub const TABLE: [Row; 15] = [
                 "failed to recover v3 backend",
                 "found bad file",
                 "file corrupt",
+                " is corrupt at offset ",
             ])
         },
     },
@@ -302,6 +336,10 @@ impl fmt::Display for Cause {
             Self::DiskFull => "the disk is full",
             Self::DataDirInUse => "its data dir is in use",
             Self::DataDirDamaged => "its data dir is damaged",
+            Self::Fenced => "fenced",
+            Self::RecordUnusable => "its record cannot be relied on",
+            Self::DataLost => "its data dir does not hold what it acknowledged",
+            Self::RecordUnwritable => "its record could not be written",
             Self::DataDirRefused => "it may not use its data dir",
             Self::OutOfMemory => "killed for lack of memory (the kernel's OOM counter rose)",
             Self::Panicked => "panicked",

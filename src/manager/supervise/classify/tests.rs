@@ -37,6 +37,20 @@ fn examples() -> Vec<(ExitFacts, Cause, Verdict)> {
             Cause::DataDirDamaged,
             Verdict::Hold,
         ),
+        (
+            exited(1, &["x/member/wal/0-0.wal is corrupt at offset 4096: a checksum"]),
+            Cause::DataDirDamaged,
+            Verdict::Hold,
+        ),
+        (exited(8, &["E-NODE-02"]), Cause::Fenced, Verdict::Hold),
+        (exited(9, &["E-NODE-03: crc mismatch"]), Cause::RecordUnusable, Verdict::Hold),
+        (exited(10, &["E-NODE-04"]), Cause::DataLost, Verdict::Hold),
+        (exited(1, &["the record cannot be written: i/o"]), Cause::RecordUnwritable, Verdict::Hold),
+        (
+            exited(1, &["the record cannot be written: No space left on device"]),
+            Cause::DiskFull,
+            Verdict::Wait,
+        ),
         (exited(1, &["open wal: permission denied"]), Cause::DataDirRefused, Verdict::Strike),
         (
             exited(2, &["flag provided but not defined: -nonsense"]),
