@@ -171,8 +171,10 @@ async fn a_log_damaged_in_its_middle_is_replaced() -> Result<()> {
     assert_eq!(members(&managed, 0)?, ["n1", "n2", "n3"]);
     let after = ctl::ok(Version::V35, &managed.endpoints(), &["member", "list"])?;
     ensure!(before != after, "n2 has a new id: {after}");
-    let archive = fs::read_dir(managed.root().join("data/archive"))?.next().context(said)??;
-    let kept = archive.path().join("member/wal").join(log.file_name().context("a name")?);
+    let archived = fs::read_dir(managed.root().join("data/archive"))?;
+    let archived = archived.filter_map(|entry| Some(entry.ok()?.path()));
+    let archive = archived.filter(|path| path.is_dir()).min().context(said)?;
+    let kept = archive.join("member/wal").join(log.file_name().context("a name")?);
     ensure!(fs::read(&kept)? == content, "the damaged log is kept as it was");
     writers.acknowledged_more(50).await?;
     let acknowledged = writers.stop().await?;
