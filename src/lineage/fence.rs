@@ -234,6 +234,26 @@ impl Fence {
         Self { cluster: self.cluster, lineage, promised, hold: Hold::Free }
     }
 
+    /// The record once a bootstrap that formed nothing is given up for another, under a higher epoch: nothing of the
+    /// earlier one runs here any more (R2, R3, R9). Repeating it changes nothing.
+    ///
+    /// # Errors
+    /// If that epoch is spent, or a recovery was promised.
+    pub fn succeed(&self, cluster: Uuid, lineage: Epoch) -> Result<Self, Refusal> {
+        self.is_own(cluster)?;
+        if self.hold != Hold::Free {
+            return Err(Refusal::Fenced { promised: self.promised.epoch });
+        }
+        if lineage == self.lineage {
+            return Ok(self.clone());
+        }
+        if lineage <= self.promised.epoch {
+            return Err(Refusal::Spent { found: lineage, promised: self.promised.epoch });
+        }
+        let promised = Attempt { epoch: lineage, by: Uuid::nil() };
+        Ok(Self { lineage, promised, ..self.clone() })
+    }
+
     /// What was accepted, if anything: it must be told with every promise.
     #[must_use]
     pub const fn accepted(&self) -> Option<&Accepted> {

@@ -47,8 +47,10 @@ fact!(
         Own = "ok",
         /// As `Own`, but older than what the member acknowledged (R17).
         Stale = "stale",
-        /// Nothing is there.
+        /// Nothing is there, and no log of this member ever was.
         Empty = "empty",
+        /// Nothing is there, and the member had a log (R17).
+        Lost = "lost",
         /// A check failed.
         Corrupt = "corrupt",
         /// It is of another cluster, another member, or no member's at all.

@@ -58,11 +58,13 @@ const CORRUPT: &[Dir] = &[Dir::Corrupt];
 const FOREIGN: &[Dir] = &[Dir::Foreign];
 const NEWER: &[Dir] = &[Dir::Newer];
 /// What is there must not run, and is not the lineage in force.
-const GONE: &[Dir] = &[Dir::Stale, Dir::Older];
-const ANY_DATA: &[Dir] = &[Dir::Own, Dir::Stale, Dir::Corrupt, Dir::Older, Dir::Newer];
+const GONE: &[Dir] = &[Dir::Stale, Dir::Lost, Dir::Older];
+const ANY_DATA: &[Dir] =
+    &[Dir::Own, Dir::Stale, Dir::Lost, Dir::Corrupt, Dir::Older, Dir::Newer];
+#[rustfmt::skip]
 const READ: &[Dir] =
-    &[Dir::Own, Dir::Stale, Dir::Empty, Dir::Corrupt, Dir::Foreign, Dir::Older, Dir::Newer];
-const OF_THE_LINEAGE: &[Dir] = &[Dir::Own, Dir::Stale, Dir::Corrupt, Dir::Older];
+    &[Dir::Own, Dir::Stale, Dir::Empty, Dir::Lost, Dir::Corrupt, Dir::Foreign, Dir::Older, Dir::Newer];
+const OF_THE_LINEAGE: &[Dir] = &[Dir::Own, Dir::Stale, Dir::Lost, Dir::Corrupt, Dir::Older];
 
 const ANY_LISTED: &[Listed] = Listed::ALL;
 const IN: &[Listed] = &[Listed::In];

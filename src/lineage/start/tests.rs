@@ -25,7 +25,7 @@ fn everything() -> Vec<Facts> {
 #[test]
 fn exactly_one_row_matches_every_combination() {
     let all = everything();
-    assert_eq!(all.len(), 4 * 8 * 4 * 2 * 3 * 2);
+    assert_eq!(all.len(), 4 * 9 * 4 * 2 * 3 * 2);
     for facts in all {
         let rows: Vec<&Row> = ROWS.iter().filter(|row| row.matches(facts)).collect();
         assert_eq!(rows.len(), 1, "{facts:?}: {rows:#?}");
@@ -67,7 +67,7 @@ fn a_fenced_host_starts_nothing() {
 #[test]
 fn stale_older_foreign_and_corrupt_dirs_are_never_started() {
     let unfit = |facts: &Facts| {
-        let unfit = [Dir::Stale, Dir::Older, Dir::Newer, Dir::Foreign, Dir::Corrupt, Dir::Unread];
+        let unfit = [Dir::Stale, Dir::Lost, Dir::Older, Dir::Newer, Dir::Foreign, Dir::Corrupt, Dir::Unread];
         unfit.contains(&facts.dir)
     };
     for (facts, action) in those(unfit) {
@@ -77,7 +77,9 @@ fn stale_older_foreign_and_corrupt_dirs_are_never_started() {
 
 #[test]
 fn a_member_that_lost_its_disk_never_starts_empty() {
-    let lost = |facts: &Facts| facts.dir == Dir::Empty && facts.listed == Listed::In;
+    let lost = |facts: &Facts| {
+        facts.dir == Dir::Lost || facts.dir == Dir::Empty && facts.listed == Listed::In
+    };
     for (facts, action) in those(lost) {
         assert!(!STARTS.contains(&action), "R17: {facts:?} {action:?}");
     }

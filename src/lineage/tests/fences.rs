@@ -4,7 +4,7 @@ use base::Epoch;
 use uuid::Uuid;
 
 use super::{ATTEMPT, CLUSTER, identity, log, member, order};
-use crate::{Attempt, Choice, Fence, Hold, Refusal};
+use crate::{Attempt, Choice, Fence, FenceOrder, Hold, Refusal};
 
 fn fresh() -> Fence {
     Fence::new(CLUSTER, Epoch::new(1))
@@ -91,4 +91,21 @@ fn a_fence_survives_its_file() {
         let text = serde_json::to_string(&fence).unwrap();
         assert_eq!(serde_json::from_str::<Fence>(&text).unwrap(), fence, "{text}");
     }
+}
+
+#[test]
+fn a_bootstrap_that_was_given_up_never_comes_back() {
+    let second = fresh().succeed(CLUSTER, Epoch::new(2)).unwrap();
+    assert!(matches!(second.permits(&identity(1)), Err(Refusal::OtherLineage { .. })), "R3");
+    assert_eq!(second.permits(&identity(2)), Ok(()));
+    assert_eq!(second.succeed(CLUSTER, Epoch::new(2)), Ok(second.clone()), "told twice");
+    assert!(matches!(second.succeed(CLUSTER, Epoch::new(1)), Err(Refusal::Spent { .. })));
+    let spent = second.promise(&order_of(2, attempt(5))).unwrap().abort(attempt(5));
+    assert!(matches!(spent.succeed(CLUSTER, Epoch::new(5)), Err(Refusal::Spent { .. })), "R9");
+    let held = second.promise(&order_of(2, attempt(6))).unwrap();
+    assert!(matches!(held.succeed(CLUSTER, Epoch::new(7)), Err(Refusal::Fenced { .. })));
+}
+
+fn order_of(replaces: u64, attempt: Attempt) -> FenceOrder {
+    FenceOrder { cluster: CLUSTER, replaces: Epoch::new(replaces), attempt }
 }
