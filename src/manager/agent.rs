@@ -45,6 +45,7 @@ use wire::agentpb::agent_server::AgentServer;
 
 use crate::{
     control::{Control, ControlError},
+    guarded,
     spec::agent_file::AgentFile,
     supervise::folders::make_private,
 };
@@ -135,8 +136,11 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     tracing::info!("agent {} on {}", env!("CARGO_PKG_VERSION"), state_dir.display());
     let (control, many) = open_control(&options, &state_dir).await?;
     let socket = state_dir.join(SOCKET);
+    let named = options.file.as_ref().and_then(|file| file.record_dir.clone());
+    let records = named.unwrap_or_else(|| guarded::default_root(&state_dir));
     let tools = Tools {
         manager: options.manager,
+        records,
         state_dir,
         disk: options.disk,
         clock: options.clock,

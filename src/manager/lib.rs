@@ -10,6 +10,7 @@ mod execute;
 #[cfg(test)]
 mod expect;
 pub mod generate;
+mod guarded;
 mod observe;
 pub mod pki;
 pub mod plan;

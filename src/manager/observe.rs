@@ -3,6 +3,7 @@
 
 mod data_dir;
 pub(crate) mod inspected;
+mod judged;
 pub(crate) mod probe;
 pub(crate) mod secure;
 pub(crate) mod sights;
@@ -19,8 +20,9 @@ use disk::Disk;
 
 use crate::{
     agent::cluster::{Cluster, Node},
-    control::state::{ControlState, NodeLedger},
+    control::state::ControlState,
     generate::{Launch, Lineage},
+    guarded::Word,
     plan::{
         DataDir, Fact, Health, History, Member, MemberStatus, NodeObservation, NodeRecord,
         Observation, Process, Role, RunningProcess,
@@ -33,6 +35,8 @@ use crate::{
         state::{NodeState, Phase},
     },
 };
+use judged::judged;
+pub(crate) use judged::words;
 use probe::Probe;
 use sights::HostFacts;
 
@@ -56,6 +60,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) host: Option<&'a str>,
     /// Nodes for which an order is being carried out, with its number.
     pub(crate) busy: BTreeMap<String, u64>,
+    /// What the nodes' records say about dirs of nodes that do not run.
+    pub(crate) records: BTreeMap<String, Word>,
     /// What inspections say of dirs whose node could not be started.
     pub(crate) inspected: BTreeMap<String, Fact<DataDir>>,
 }
@@ -87,6 +93,7 @@ pub(crate) async fn look_here(cluster: &Cluster, spec: &ClusterSpec) -> HostFact
         disk: &*cluster.tools.disk,
         state: &state,
         inspected: inspected.collect(),
+        records: words(&cluster.tools.disk, &cluster.tools.records, (spec, &state), &nodes),
         nodes,
         host: cluster.host(),
         busy: cluster.busy(),
@@ -123,7 +130,7 @@ pub(crate) async fn facts_from(sources: &Sources<'_>, spec: &ClusterSpec) -> Hos
         observed.push(NodeObservation {
             name: node.name.clone(),
             process: Fact::Known(Process::Stopped { ended: None }),
-            data_dir: data_dir_fact(sources.disk, places),
+            data_dir: judged(sources, &node.name, data_dir_fact(sources.disk, places)),
             health: Fact::Known(Health::Unhealthy(never.clone())),
             status: Fact::Unknown(never),
         });
@@ -182,14 +189,6 @@ pub(crate) fn member_of(disk: &dyn Disk, run: &RunRecord) -> Option<(ClusterId, 
         Fact::Known(DataDir::Formed { cluster, member }) => Some((cluster, member)),
         _ => None,
     }
-}
-
-/// A dir of the recorded member is what its inspection says. Any other is not ours to replace, and stays what it is.
-fn judged(sources: &Sources<'_>, name: &str, found: Fact<DataDir>) -> Fact<DataDir> {
-    let Fact::Known(DataDir::Formed { cluster, member }) = found else { return found };
-    let recorded = sources.state.node(name).and_then(NodeLedger::member);
-    let inspected = sources.inspected.get(name).filter(|_| recorded == Some((cluster, member)));
-    inspected.cloned().unwrap_or(found)
 }
 
 fn data_dir_fact(disk: &dyn Disk, places: Option<Places>) -> Fact<DataDir> {

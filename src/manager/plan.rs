@@ -11,6 +11,7 @@ mod note;
 mod observation;
 pub mod render;
 mod restart;
+mod resting;
 mod survey;
 mod table;
 mod texts;

@@ -49,9 +49,18 @@ pub enum RecordError {
         /// The folder.
         path: PathBuf,
     },
-    /// A record is there already.
-    #[error("there is a record in {} already", path.display())]
+    /// A record is there, and this is not its data dir: it knows of a log, or of another lineage.
+    #[error("the record {} is of another data dir or lineage, or knows of a log that is not there", path.display())]
     Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The fence does not allow it: the epoch is over, or a recovery was promised.
+    #[error("the record does not allow it")]
+    Refused(#[source] lineage::Refusal),
+    /// The charter is there and the fence is not: what was promised is unknown (R13).
+    #[error("the record {} has lost its fence: what was promised is unknown", path.display())]
+    NoFence {
         /// The folder.
         path: PathBuf,
     },

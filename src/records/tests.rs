@@ -10,7 +10,7 @@ use disk::{
     Disk, Open,
     sim::{Fault, SimDisk},
 };
-use lineage::{Fence, HighWater, Identity, Reservation};
+use lineage::{Attempt, Fence, HighWater, Identity, Reservation};
 use uuid::Uuid;
 
 use crate::*;
@@ -105,15 +105,107 @@ fn a_record_belongs_to_one_dir_and_one_process() {
     assert!(matches!(hold(&disk, "/lost"), Err(RecordError::Missing { .. })));
 }
 
+fn form(record: &Record) -> Charter {
+    let charter: Charter = record.read().unwrap().unwrap();
+    let formed = Charter { bootstrap: Latch::Formed, ..charter };
+    record.write(&formed).unwrap();
+    formed
+}
+
 #[test]
 fn a_record_that_was_in_use_is_not_made_anew() {
     let disk = SimDisk::new();
     let record = create(&disk, "/d").unwrap();
-    let charter: Charter = record.read().unwrap().unwrap();
-    record.write(&Charter { bootstrap: Latch::Formed, ..charter }).unwrap();
-    // R2
-    assert!(matches!(create(&disk, "/d"), Err(RecordError::Exists { .. })));
+    let formed = form(&record);
+    drop(create(&disk, "/d").unwrap());
+    assert_eq!(record.read::<Charter>().unwrap().unwrap(), formed, "its own dir: nothing changes");
+    // R2, R17: a dir without the marker is not the one that held the log.
     assert!(matches!(create(&disk, "/other"), Err(RecordError::Exists { .. })));
+    let marker = Marker::read(&disk, Path::new("/d")).unwrap().unwrap();
+    Marker { claim: Uuid::from_u128(9), ..marker }.write(&disk, Path::new("/d")).unwrap();
+    assert!(matches!(create(&disk, "/d"), Err(RecordError::Claimed { .. })));
+}
+
+fn create_in(disk: &SimDisk, epoch: u64) -> Result<Record, RecordError> {
+    let mut new = new("/d");
+    new.identity.epoch = Epoch::new(epoch);
+    new.identity.token = format!("t-{epoch}");
+    Record::create(shared(disk), Path::new(ROOT), &new)
+}
+
+#[test]
+fn a_bootstrap_that_was_given_up_gives_way_and_never_comes_back_r3() {
+    let counted = SimDisk::new();
+    drop(create_in(&counted, 1).unwrap());
+    let first = counted.operations();
+    drop(create_in(&counted, 2).unwrap());
+    for cut in first..=counted.operations() {
+        let disk = SimDisk::new();
+        drop(create_in(&disk, 1).unwrap());
+        disk.power_off_after(cut - first);
+        drop(create_in(&disk, 2));
+        disk.crash(cut);
+        let record = create_in(&disk, 2).unwrap();
+        let marker = Marker::read(&disk, Path::new("/d")).unwrap().unwrap();
+        let fence: Fence = record.read().unwrap().unwrap();
+        assert_eq!(fence.permits(&marker.identity), Ok(()), "cut {cut}");
+        assert!(matches!(create_in(&disk, 1), Err(RecordError::Refused(_))), "cut {cut}");
+        form(&record);
+        assert!(matches!(create_in(&disk, 3), Err(RecordError::Exists { .. })), "it had a log");
+    }
+}
+
+#[test]
+fn a_member_that_left_takes_its_record_along_and_the_promise_stays() {
+    let full = SimDisk::new();
+    let retire = |disk: &SimDisk| {
+        let cluster = Uuid::from_u128(7);
+        Record::retire(shared(disk), Path::new(ROOT), (cluster, "n1"), "n1-a")
+    };
+    let prepare = |disk: &SimDisk| {
+        let record = create(disk, "/d").unwrap();
+        form(&record);
+        record.write(&HighWater { commit: Index::new(9), ..HighWater::default() }).unwrap();
+        let attempt = Attempt { epoch: Epoch::new(4), by: Uuid::from_u128(1) };
+        let fence: Fence = record.read().unwrap().unwrap();
+        let promised = Fence { promised: attempt, ..fence };
+        record.write(&promised).unwrap();
+        promised
+    };
+    prepare(&full);
+    let first = full.operations();
+    let place = retire(&full).unwrap().expect("a copy");
+    let copy = Record::look(shared(&full), &place);
+    assert_eq!(copy.read::<Charter>().unwrap().unwrap().bootstrap, Latch::Formed);
+    assert_eq!(copy.read::<HighWater>().unwrap().unwrap().commit, Index::new(9));
+    assert_eq!(retire(&full).unwrap(), None, "told twice");
+    for cut in 0..=full.operations() - first {
+        let disk = SimDisk::new();
+        let promised = prepare(&disk);
+        disk.power_off_after(cut);
+        drop(retire(&disk));
+        disk.crash(cut);
+        drop(retire(&disk).unwrap());
+        let next = create(&disk, "/next").unwrap();
+        assert_eq!(next.read::<HighWater>().unwrap(), None, "cut {cut}: another member's mark");
+        assert_eq!(next.read::<Fence>().unwrap(), Some(promised), "R3, cut {cut}");
+        drop(hold(&disk, "/next").unwrap());
+        assert!(matches!(hold(&disk, "/d"), Err(RecordError::Claimed { .. })), "never again");
+    }
+}
+
+#[test]
+fn a_record_that_a_node_uses_is_not_retired_and_one_without_its_fence_is_not_mended() {
+    let disk = SimDisk::new();
+    drop(create(&disk, "/d").unwrap());
+    let held = hold(&disk, "/d").unwrap();
+    let cluster = Uuid::from_u128(7);
+    let retired = Record::retire(shared(&disk), Path::new(ROOT), (cluster, "n1"), "x");
+    assert!(matches!(retired, Err(RecordError::InUse { .. })));
+    let fence = held.0.dir().join("fence");
+    drop(held);
+    disk.remove_file(&fence).unwrap();
+    assert!(matches!(create(&disk, "/d"), Err(RecordError::NoFence { .. })), "R13");
 }
 
 #[test]

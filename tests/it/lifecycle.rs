@@ -1,5 +1,7 @@
 //! A cluster's life by editing its spec: it grows, shrinks, loses a disk and moves, while clients write.
 
+mod rollback;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -59,8 +59,7 @@ const FOREIGN: &[Dir] = &[Dir::Foreign];
 const NEWER: &[Dir] = &[Dir::Newer];
 /// What is there must not run, and is not the lineage in force.
 const GONE: &[Dir] = &[Dir::Stale, Dir::Lost, Dir::Older];
-const ANY_DATA: &[Dir] =
-    &[Dir::Own, Dir::Stale, Dir::Lost, Dir::Corrupt, Dir::Older, Dir::Newer];
+const ANY_DATA: &[Dir] = &[Dir::Own, Dir::Stale, Dir::Lost, Dir::Corrupt, Dir::Older, Dir::Newer];
 #[rustfmt::skip]
 const READ: &[Dir] =
     &[Dir::Own, Dir::Stale, Dir::Empty, Dir::Lost, Dir::Corrupt, Dir::Foreign, Dir::Older, Dir::Newer];

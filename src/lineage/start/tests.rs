@@ -67,7 +67,15 @@ fn a_fenced_host_starts_nothing() {
 #[test]
 fn stale_older_foreign_and_corrupt_dirs_are_never_started() {
     let unfit = |facts: &Facts| {
-        let unfit = [Dir::Stale, Dir::Lost, Dir::Older, Dir::Newer, Dir::Foreign, Dir::Corrupt, Dir::Unread];
+        let unfit = [
+            Dir::Stale,
+            Dir::Lost,
+            Dir::Older,
+            Dir::Newer,
+            Dir::Foreign,
+            Dir::Corrupt,
+            Dir::Unread,
+        ];
         unfit.contains(&facts.dir)
     };
     for (facts, action) in those(unfit) {

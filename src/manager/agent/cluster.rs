@@ -40,6 +40,8 @@ pub(crate) struct Tools {
     pub(crate) manager: PathBuf,
     /// The state dir, absolute.
     pub(crate) state_dir: PathBuf,
+    /// Where the records of its nodes are, absolute.
+    pub(crate) records: PathBuf,
     /// The disk.
     pub(crate) disk: Arc<dyn Disk>,
     /// The clock.

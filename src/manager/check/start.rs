@@ -8,7 +8,7 @@ pub(super) fn r3_only_dirs_of_this_lineage_are_started(case: &Case<'_>) -> Vec<N
     let alien = |node: &&str| {
         matches!(
             case.dir(node),
-            None | Some(Dir::Other | Dir::Foreign | Dir::Damaged | Dir::Unknown)
+            None | Some(Dir::Other | Dir::Foreign | Dir::Damaged | Dir::Unknown | Dir::Fenced)
         )
     };
     let nodes = case.started().into_iter().filter(alien);
@@ -56,11 +56,13 @@ pub(super) fn r14_what_is_unknown_is_not_stopped(case: &Case<'_>) -> Vec<Note> {
         .collect()
 }
 
-/// R17: a member whose disk is empty must not vote again under its old id.
+/// R17: a member whose disk is empty, or older than what it acknowledged, must not vote again under its old id.
 pub(super) fn r17_a_lost_disk_is_not_started(case: &Case<'_>) -> Vec<Note> {
-    let lost = case.started().into_iter().filter(|node| case.dir(node) == Some(Dir::Lost));
+    let lost = |node: &&str| matches!(case.dir(node), Some(Dir::Lost | Dir::Stale));
+    let lost = case.started().into_iter().filter(lost);
     lost.map(|node| {
-        Case::refuse(17, Some(node), "it would start empty under the id of a member that had data")
+        let text = "it would start without what it acknowledged under its id";
+        Case::refuse(17, Some(node), text)
     })
     .collect()
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     agent::planner::plan_checked,
     control::{Control, state::ControlState},
+    guarded,
     observe::{
         self, Sources, probe,
         sights::{self, HostSight},
@@ -51,10 +52,12 @@ pub(super) async fn plan(spec: &ClusterSpec, environment: &Environment) -> Resul
         let probe = probe::once(process.phase.running()).await;
         nodes.insert(name.clone(), (process, probe));
     }
+    let root = guarded::default_root(&std::path::absolute(state_dir).unwrap_or_default());
     let sources = Sources {
         manager: &environment.manager,
         disk,
         state: &state,
+        records: observe::words(&environment.disk, &root, (spec, &state), &nodes),
         nodes,
         host: None,
         inspected: BTreeMap::new(),

@@ -92,6 +92,17 @@ impl Lineage {
         }
     }
 
+    /// What stands in the members' data dirs and records (docs/on-disk.md).
+    #[must_use]
+    pub fn identity(&self) -> lineage::Identity {
+        lineage::Identity {
+            cluster: self.uuid,
+            epoch: self.epoch,
+            token: self.token.clone(),
+            cluster_id: Some(self.cluster_id()),
+        }
+    }
+
     /// The record that takes the place of a prepared one which never formed a cluster: a higher epoch and a token that
     /// no process of the old one has (R2, R9).
     #[must_use]

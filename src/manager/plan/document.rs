@@ -11,6 +11,9 @@ pub(super) enum DataDirDocument {
     Formed { cluster: u64, member: u64 },
     Foreign,
     Damaged,
+    Emptied,
+    Stale,
+    Fenced,
 }
 
 impl From<DataDirDocument> for DataDir {
@@ -22,6 +25,9 @@ impl From<DataDirDocument> for DataDir {
             }
             DataDirDocument::Foreign => Self::Foreign,
             DataDirDocument::Damaged => Self::Damaged,
+            DataDirDocument::Emptied => Self::Emptied,
+            DataDirDocument::Stale => Self::Stale,
+            DataDirDocument::Fenced => Self::Fenced,
         }
     }
 }
@@ -35,6 +41,9 @@ impl From<DataDir> for DataDirDocument {
             }
             DataDir::Foreign => Self::Foreign,
             DataDir::Damaged => Self::Damaged,
+            DataDir::Emptied => Self::Emptied,
+            DataDir::Stale => Self::Stale,
+            DataDir::Fenced => Self::Fenced,
         }
     }
 }

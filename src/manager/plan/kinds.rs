@@ -75,6 +75,10 @@ kind!(
         Foreign,
         /// It holds a member whose log is broken.
         Damaged,
+        /// It holds this node's member, older than what it acknowledged (R17).
+        Stale,
+        /// A recovery was promised here (R3).
+        Fenced,
     }
 );
 
@@ -187,6 +191,7 @@ fn dir(
     match &seen.data_dir {
         Fact::Unknown(_) => Dir::Unknown,
         Fact::Known(DataDir::Empty) if before.is_some() => Dir::Lost,
+        Fact::Known(DataDir::Emptied) => Dir::Lost,
         Fact::Known(DataDir::Empty) => Dir::Empty,
         Fact::Known(DataDir::Formed { cluster, member }) if own == Some((*cluster, *member)) => {
             Dir::Own
@@ -194,6 +199,8 @@ fn dir(
         Fact::Known(DataDir::Formed { .. }) => Dir::Other,
         Fact::Known(DataDir::Foreign) => Dir::Foreign,
         Fact::Known(DataDir::Damaged) => Dir::Damaged,
+        Fact::Known(DataDir::Stale) => Dir::Stale,
+        Fact::Known(DataDir::Fenced) => Dir::Fenced,
     }
 }
 

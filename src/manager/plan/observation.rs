@@ -167,6 +167,12 @@ pub enum DataDir {
     Foreign,
     /// It holds a member whose log cannot be read or fails its checks.
     Damaged,
+    /// It holds nothing, and its host's record knows of a log (R17).
+    Emptied,
+    /// It holds the member's own log, older than what its host's record says it acknowledged (R17).
+    Stale,
+    /// A recovery was promised that is neither opened nor given up: it is not run (R3).
+    Fenced,
 }
 
 /// The answer to a linearizable read.

@@ -1,7 +1,10 @@
-//! The start table: what is to become of one node, for every combination of facts. No row: wait. A test enumerates all
-//! combinations and demands that at most one row matches each.
+//! What is to become of one node, for every combination of facts. Of a node whose process does not run the member-start
+//! table decides (`resting`); the rows here are for the others. A test enumerates all combinations.
 
-use super::kinds::{Dir, Kinds, Listed, Record, Run, Vital};
+use super::{
+    kinds::{Dir, Kinds, Listed, Record, Run, Vital},
+    resting,
+};
 
 /// What is to become of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) enum Pending {
     Starting,
     NotHealthy,
     Pausing,
+    /// A recovery was promised (R3).
+    Fenced,
     /// No row of the table.
     Unforeseen,
 }
@@ -56,6 +61,7 @@ pub(crate) enum Obstacle {
     ForeignDir,
     DirGone,
     Damaged,
+    Stale,
     LostDisk,
     CrashLoop,
     ClusterElsewhere,
@@ -63,6 +69,9 @@ pub(crate) enum Obstacle {
 
 /// The outcome for these facts.
 pub(crate) fn outcome(kinds: Kinds) -> Outcome {
+    if let Some(outcome) = resting::outcome(kinds) {
+        return outcome;
+    }
     let row = ROWS.iter().find(|row| row.matches(kinds));
     row.map_or(Outcome::Wait(Pending::Unforeseen), |row| row.outcome)
 }
@@ -113,7 +122,6 @@ const fn block(why: Obstacle) -> Outcome {
 
 // Sets of kinds that rows share.
 const ANY_RECORD: &[Record] = Record::ALL;
-const READABLE: &[Record] = &[Record::Absent, Record::Prepared, Record::Formed];
 const PRESENT: &[Record] = &[Record::Prepared, Record::Formed];
 const NOT_ABSENT: &[Record] = &[Record::Unknown, Record::Prepared, Record::Formed];
 const NO_RECORD: &[Record] = &[Record::Absent];
@@ -125,18 +133,15 @@ const ALIVE: &[Run] = &[Run::Starting, Run::Current, Run::Changed];
 const STARTING: &[Run] = &[Run::Starting];
 const CURRENT: &[Run] = &[Run::Current];
 const CHANGED: &[Run] = &[Run::Changed];
-const DOWN: &[Run] = &[Run::Stopped, Run::Pausing, Run::Looping];
-const STOPPED: &[Run] = &[Run::Stopped];
-const PAUSING: &[Run] = &[Run::Pausing];
-const LOOPING: &[Run] = &[Run::Looping];
 const REMOVED: &[Run] = &[Run::Removed];
-const SUPERVISED: &[Run] = &[Run::Pausing, Run::Looping];
 
 const ANY_DIR: &[Dir] = Dir::ALL;
-const NOT_ALIEN: &[Dir] = &[Dir::Unknown, Dir::Empty, Dir::Lost, Dir::Own, Dir::Damaged];
-const SERVING: &[Dir] = &[Dir::Unknown, Dir::Own, Dir::Damaged];
-const ALIEN: &[Dir] = &[Dir::Unknown, Dir::Other, Dir::Foreign];
-const LEFTOVER: &[Dir] = &[Dir::Empty, Dir::Lost, Dir::Own, Dir::Damaged];
+#[rustfmt::skip]
+const NOT_ALIEN: &[Dir] =
+    &[Dir::Unknown, Dir::Empty, Dir::Lost, Dir::Own, Dir::Damaged, Dir::Stale, Dir::Fenced];
+const SERVING: &[Dir] = &[Dir::Unknown, Dir::Own, Dir::Damaged, Dir::Stale, Dir::Fenced];
+const ALIEN: &[Dir] = &[Dir::Unknown, Dir::Other, Dir::Foreign, Dir::Fenced];
+const LEFTOVER: &[Dir] = &[Dir::Empty, Dir::Lost, Dir::Own, Dir::Damaged, Dir::Stale];
 const NOTHING: &[Dir] = &[Dir::Empty, Dir::Lost];
 const EMPTY: &[Dir] = &[Dir::Empty];
 const LOST: &[Dir] = &[Dir::Lost];
@@ -148,13 +153,8 @@ const OTHER: &[Dir] = &[Dir::Other];
 
 const ANY_LISTED: &[Listed] = Listed::ALL;
 const NOT_OUT: &[Listed] = &[Listed::Unknown, Listed::In, Listed::Unstarted];
-const NOT_IN: &[Listed] = &[Listed::Unknown, Listed::Unstarted];
 const OUT: &[Listed] = &[Listed::Out];
-const IN: &[Listed] = &[Listed::In];
 const LISTED: &[Listed] = &[Listed::In, Listed::Unstarted];
-const UNSTARTED: &[Listed] = &[Listed::Unstarted];
-const UNLISTED: &[Listed] = &[Listed::Unknown];
-const SOMEWHERE: &[Listed] = &[Listed::In, Listed::Unstarted, Listed::Out];
 
 const ANY_VITAL: &[Vital] = Vital::ALL;
 const HEALTHY: &[Vital] = &[Vital::Healthy];
@@ -187,50 +187,12 @@ pub(crate) const ROWS: &[Row] = &[
     row((PRESENT, CHANGED), OWN, (NOT_OUT, ANY_VITAL), Outcome::Restart),
     row((PRESENT, CHANGED), UNREAD, (NOT_OUT, ANY_VITAL), wait(Pending::DirUnknown)),
     row((PRESENT, CHANGED), DAMAGED, (NOT_OUT, ANY_VITAL), block(Obstacle::Damaged)),
+    row((PRESENT, CHANGED), &[Dir::Stale], (NOT_OUT, ANY_VITAL), block(Obstacle::Stale)), // R17
+    row((PRESENT, CHANGED), &[Dir::Fenced], (NOT_OUT, ANY_VITAL), wait(Pending::Fenced)), // R3
     row((PRESENT, CHANGED), LOST, (NOT_OUT, ANY_VITAL), block(Obstacle::DirGone)), // R17
     row((PRESENT, CHANGED), EMPTY, (NOT_OUT, HEALTHY), block(Obstacle::DirGone)),
     row((PREPARED, CHANGED), EMPTY, (NOT_OUT, NOT_HEALTHY), Outcome::Restart),
     row((FORMED, CHANGED), EMPTY, (NOT_OUT, NOT_HEALTHY), block(Obstacle::DirGone)),
-
-    // It does not run.
-    row((&[Record::Unknown], DOWN), ANY_DIR, (ANY_LISTED, ANY_VITAL), wait(Pending::RecordUnknown)), // R2, R13
-    row((READABLE, DOWN), UNREAD, (ANY_LISTED, ANY_VITAL), wait(Pending::DirUnknown)),
-    row((READABLE, DOWN), FOREIGN, (ANY_LISTED, ANY_VITAL), block(Obstacle::ForeignDir)),
-    row((&[Record::Absent, Record::Prepared], DOWN), DAMAGED, (ANY_LISTED, ANY_VITAL), block(Obstacle::Damaged)),
-    row((PRESENT, DOWN), OTHER, (ANY_LISTED, ANY_VITAL), block(Obstacle::OtherDir)), // R3
-    row((PREPARED, DOWN), &[Dir::Empty, Dir::Lost, Dir::Own], (OUT, ANY_VITAL), block(Obstacle::NotAMember)),
-    row((PREPARED, DOWN), LOST, (NOT_OUT, ANY_VITAL), block(Obstacle::LostDisk)), // R17
-
-    // The cluster was formed, and a quorum says who is in it.
-    row((FORMED, DOWN), EMPTY, (OUT, ANY_VITAL), Outcome::Join),
-    row((FORMED, DOWN), &[Dir::Lost, Dir::Own, Dir::Damaged], (OUT, ANY_VITAL), Outcome::Rejoin),
-    row((FORMED, DOWN), &[Dir::Lost, Dir::Damaged], (LISTED, ANY_VITAL), Outcome::Replace), // R17
-    // Nobody says so: evidence, to be kept as it is (R1).
-    row((FORMED, DOWN), LOST, (UNLISTED, ANY_VITAL), block(Obstacle::LostDisk)), // R17
-    row((FORMED, DOWN), DAMAGED, (UNLISTED, ANY_VITAL), block(Obstacle::Damaged)),
-
-    // No cluster was ever prepared.
-    row((NO_RECORD, DOWN), &[Dir::Own, Dir::Other], (ANY_LISTED, ANY_VITAL), block(Obstacle::NoRecord)),
-    row((NO_RECORD, DOWN), LOST, (ANY_LISTED, ANY_VITAL), block(Obstacle::LostDisk)),
-    row((NO_RECORD, SUPERVISED), EMPTY, (ANY_LISTED, ANY_VITAL), block(Obstacle::NoRecord)),
-    row((NO_RECORD, STOPPED), EMPTY, (SOMEWHERE, ANY_VITAL), block(Obstacle::ClusterElsewhere)), // R1
-    row((NO_RECORD, STOPPED), EMPTY, (UNLISTED, ANY_VITAL), Outcome::Fresh),
-
-    // It has its data.
-    row((PRESENT, STOPPED), OWN, (NOT_OUT, ANY_VITAL), Outcome::StartOwn),
-    row((PRESENT, PAUSING), OWN, (NOT_OUT, ANY_VITAL), wait(Pending::Pausing)),
-    row((PRESENT, LOOPING), OWN, (NOT_OUT, ANY_VITAL), block(Obstacle::CrashLoop)),
-
-    // It never had data: `new` only under a prepared record, `existing` only if a quorum says that it waits for it (R2).
-    row((PREPARED, DOWN), EMPTY, (IN, ANY_VITAL), block(Obstacle::LostDisk)),
-    row((FORMED, DOWN), EMPTY, (IN, ANY_VITAL), Outcome::Replace), // R17
-    row((PREPARED, STOPPED), EMPTY, (NOT_IN, ANY_VITAL), Outcome::StartNew),
-    row((PREPARED, PAUSING), EMPTY, (NOT_IN, ANY_VITAL), wait(Pending::Pausing)),
-    row((PREPARED, LOOPING), EMPTY, (NOT_IN, ANY_VITAL), block(Obstacle::CrashLoop)),
-    row((FORMED, DOWN), EMPTY, (UNLISTED, ANY_VITAL), wait(Pending::MembersUnknown)),
-    row((FORMED, STOPPED), EMPTY, (UNSTARTED, ANY_VITAL), Outcome::StartJoin),
-    row((FORMED, PAUSING), EMPTY, (UNSTARTED, ANY_VITAL), wait(Pending::Pausing)),
-    row((FORMED, LOOPING), EMPTY, (UNSTARTED, ANY_VITAL), block(Obstacle::CrashLoop)),
 ];
 
 /// Runs of a process that is ours to end, or none.

@@ -41,6 +41,10 @@ pub(super) fn pending(why: Pending, node: &NodeSpec, seen: Option<&NodeObservati
         Pending::Starting => ("it was started and is not ready yet".to_owned(), ""),
         Pending::NotHealthy => (format!("it runs and is not healthy: {}", ill(seen)), ""),
         Pending::Pausing => (format!("it ended and will be started again: {}", ended(seen)), ""),
+        Pending::Fenced => (
+            "a recovery was promised for it, and is neither opened nor given up".to_owned(),
+            "leave it down: the recovery decides what becomes of it",
+        ),
         Pending::Unforeseen => (
             "this combination of facts has no rule, so nothing is done".to_owned(),
             "report it with the output of status",
@@ -49,6 +53,7 @@ pub(super) fn pending(why: Pending, node: &NodeSpec, seen: Option<&NodeObservati
     let rule = match why {
         Pending::RecordUnknown => Some(Rule(13)),
         Pending::MembersUnknown => Some(Rule(2)),
+        Pending::Fenced => Some(Rule(3)),
         _ => None,
     };
     note(NoteKind::Wait, rule, node, text, remedy)
@@ -102,6 +107,11 @@ pub(super) fn obstacle(
             Some(4),
             format!("the log in {dir} is broken"),
             "leave the data dir as it is; with a quorum of the others, an apply archives it and joins the member anew".to_owned(),
+        ),
+        Obstacle::Stale => (
+            Some(17),
+            format!("the log in {dir} is older than what this member acknowledged: the disk was put back or exchanged"),
+            "attach the right disk; with a quorum of the others, an apply archives this dir and joins the member anew".to_owned(),
         ),
         Obstacle::LostDisk => (
             Some(17),

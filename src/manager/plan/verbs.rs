@@ -133,6 +133,8 @@ fn might_not_return(survey: &Survey<'_>, node: &NodeSpec) -> Option<Note> {
         (_, Record::Absent, _) => blocked(Obstacle::NoRecord),
         (_, _, Dir::Unknown) => waits(Pending::DirUnknown),
         (_, _, Dir::Damaged) => blocked(Obstacle::Damaged),
+        (_, _, Dir::Stale) => blocked(Obstacle::Stale),
+        (_, _, Dir::Fenced) => waits(Pending::Fenced),
         (_, _, Dir::Other) => blocked(Obstacle::OtherDir),
         (_, _, Dir::Foreign) => blocked(Obstacle::ForeignDir),
         (_, Record::Formed, Dir::Empty) | (_, _, Dir::Lost) => blocked(Obstacle::DirGone),
@@ -150,6 +152,7 @@ fn needs_apply(survey: &Survey<'_>, node: &NodeSpec) -> Note {
     let dir = survey.kinds(&node.name).map(|kinds| kinds.dir);
     let obstacle = match (survey.outcome(&node.name), dir) {
         (Some(Outcome::Replace), Some(Dir::Damaged)) => Obstacle::Damaged,
+        (Some(Outcome::Replace), Some(Dir::Stale)) => Obstacle::Stale,
         (Some(Outcome::Replace), _) => Obstacle::LostDisk,
         _ => Obstacle::NotAMember,
     };

@@ -25,6 +25,8 @@ pub struct AgentFile {
     pub listen: SocketAddr,
     /// Its own state.
     pub state_dir: PathBuf,
+    /// Where the records of its nodes are; beside its own state unless said.
+    pub record_dir: Option<PathBuf>,
     /// The spec file that it watches.
     pub spec: Option<PathBuf>,
     /// Whether it may serve in plain text beyond loopback.
@@ -122,6 +124,7 @@ fn build(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Option<AgentFil
         host: host?.value.to_owned(),
         listen: listen?.value,
         state_dir: state_dir?.value,
+        record_dir: path(agent, "record-dir", base).map(|dir| dir.value),
         spec: path(agent, "spec", base).map(|spec| spec.value),
         insecure,
         allow: Allow {

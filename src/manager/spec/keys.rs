@@ -255,6 +255,8 @@ pub(super) const KEYS: &[Key] = &[
         "IP address and port on which it serves the other agents and the command line. The port is the spec's `[agent] port`."),
     key(Table::HostAgent, "state-dir", Kind::Path, "required",
         "Its own state and its socket, not shared with anything; on another disk than etcd's data where there is one."),
+    key(Table::HostAgent, "record-dir", Kind::Path, "`STATE_DIR-records`",
+        "Records of this host's nodes (docs/on-disk.md). On another disk than etcd's data, and kept when a data disk is exchanged. A node whose record cannot be written stops. Changed only while no node of this host has one."),
     key(Table::HostAgent, "spec", Kind::Path, "none",
         "The spec file on this host. An edit of it is a change against the content that this agent last saw; without this key no file is watched."),
     key(Table::HostAgent, "insecure", Kind::Switch, "`false`",

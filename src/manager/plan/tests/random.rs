@@ -32,7 +32,7 @@ struct Fate {
 fn fate() -> impl Strategy<Value = Fate> {
     // Healthy and running is the most frequent, so that long plans come up too.
     let often = |rare: u8| prop_oneof![3 => Just(0_u8), 2 => 0..rare];
-    (often(9), often(6), often(3), 0..4_u8, prop::bool::weighted(0.8), 0..4_u8).prop_map(
+    (often(9), often(9), often(3), 0..4_u8, prop::bool::weighted(0.8), 0..4_u8).prop_map(
         |(process, dir, health, status, recorded, changed)| Fate {
             process,
             dir,
@@ -133,6 +133,9 @@ fn befall(scene: &mut Scene, name: &str, fate: &Fate) {
         2 => Fact::Known(DataDir::Formed { cluster: ClusterId::new(1), member: MemberId::new(2) }),
         3 => Fact::Known(DataDir::Foreign),
         4 => Fact::Known(DataDir::Damaged),
+        5 => Fact::Known(DataDir::Emptied),
+        6 => Fact::Known(DataDir::Stale),
+        7 => Fact::Known(DataDir::Fenced),
         _ => Fact::Unknown("Permission denied".to_owned()),
     };
     let runs = fate.process < 2;

@@ -2,7 +2,8 @@
 
 use crate::plan::{
     kinds::{Dir, Kinds, Listed, Record, Run, Vital},
-    table::{self, Outcome, RENEWED, ROWS},
+    resting,
+    table::{self, Obstacle, Outcome, Pending, RENEWED, ROWS},
 };
 
 const RUNS: [Run; 9] = [
@@ -46,10 +47,11 @@ fn alive(run: Run) -> bool {
 
 #[test]
 fn exactly_one_row_matches_every_combination() {
-    assert_eq!(all().len(), 4 * 9 * 7 * 4 * 3);
+    assert_eq!(all().len(), 4 * 9 * 9 * 4 * 3);
     for kinds in all() {
         let rows: Vec<_> = ROWS.iter().filter(|row| row.matches(kinds)).collect();
-        assert_eq!(rows.len(), 1, "{kinds:?}: {rows:#?}");
+        let resting = usize::from(resting::outcome(kinds).is_some());
+        assert_eq!(rows.len() + resting, 1, "{kinds:?}: {rows:#?}");
     }
 }
 
@@ -63,7 +65,8 @@ fn a_member_is_given_up_only_on_a_quorums_word_and_with_a_dir_of_its_own() {
             assert_eq!(kinds.record, Record::Formed, "{kinds:?}");
             assert_ne!(kinds.listed, Listed::Unknown, "{kinds:?}");
             assert!(![Run::Unknown, Run::Foreign].contains(&kinds.run), "{kinds:?}");
-            assert!(![Dir::Unknown, Dir::Other, Dir::Foreign].contains(&kinds.dir), "{kinds:?}");
+            let alien = [Dir::Unknown, Dir::Other, Dir::Foreign, Dir::Fenced];
+            assert!(!alien.contains(&kinds.dir), "{kinds:?}");
             assert!([Outcome::Replace, Outcome::Rejoin].contains(&given_up), "{kinds:?}");
         }
     }
@@ -113,7 +116,7 @@ fn only_its_own_data_is_ever_started() {
         if outcome == Outcome::StartJoin {
             assert_eq!((kinds.dir, kinds.listed), (Dir::Empty, Listed::Unstarted), "{kinds:?}");
         }
-        if [Dir::Lost, Dir::Other, Dir::Foreign, Dir::Damaged, Dir::Unknown].contains(&kinds.dir) {
+        if ![Dir::Own, Dir::Empty].contains(&kinds.dir) {
             let waits = matches!(outcome, Outcome::Keep | Outcome::Wait(_) | Outcome::Block(_));
             let anew = matches!(outcome, Outcome::Rejoin | Outcome::Replace);
             assert!(waits || anew, "{kinds:?}: {outcome:?}");
@@ -144,7 +147,8 @@ fn membership_follows_the_word_of_a_quorum() {
             assert_eq!(kinds.record, Record::Formed, "{kinds:?}");
             assert_ne!(kinds.listed, Listed::Unknown, "{kinds:?}");
             assert!(!alive(kinds.run), "{kinds:?}");
-            assert!(![Dir::Unknown, Dir::Other, Dir::Foreign].contains(&kinds.dir), "{kinds:?}");
+            let alien = [Dir::Unknown, Dir::Other, Dir::Foreign, Dir::Fenced];
+            assert!(!alien.contains(&kinds.dir), "{kinds:?}");
         }
         if outcome == Outcome::Replace {
             assert_ne!((kinds.dir, kinds.listed), (Dir::Own, Listed::In), "{kinds:?}");
@@ -171,5 +175,33 @@ fn only_what_runs_is_kept_or_restarted() {
             }
             Outcome::Wait(_) | Outcome::Block(_) => {}
         }
+    }
+}
+
+/// R3, R17: what the host's record says of a dir goes before what the dir says.
+#[test]
+fn a_fenced_dir_waits_and_a_stale_one_is_replaced_on_a_quorums_word() {
+    for kinds in all().into_iter().filter(|kinds| resting::outcome(*kinds).is_some()) {
+        let outcome = table::outcome(kinds);
+        let is_readable = kinds.record != Record::Unknown;
+        if kinds.dir == Dir::Fenced && is_readable {
+            assert_eq!(outcome, Outcome::Wait(Pending::Fenced), "{kinds:?}");
+        }
+        if kinds.dir == Dir::Stale && kinds.record == Record::Formed {
+            let wanted = match kinds.listed {
+                Listed::In | Listed::Unstarted => Outcome::Replace,
+                Listed::Out => Outcome::Rejoin,
+                Listed::Unknown => Outcome::Block(Obstacle::Stale),
+            };
+            assert_eq!(outcome, wanted, "{kinds:?}");
+        }
+    }
+}
+
+/// The planner asks the member-start table and nothing of its own: where that starts nothing, nothing starts.
+#[test]
+fn what_does_not_run_is_unforeseen_in_no_case() {
+    for kinds in all() {
+        assert_ne!(table::outcome(kinds), Outcome::Wait(Pending::Unforeseen), "{kinds:?}");
     }
 }

@@ -1,0 +1,115 @@
+//! A data disk that is put back to an older state under a member of ours.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
+
+use super::{applied, members, urls};
+use crate::{
+    crash::writers::{self, Writers},
+    harness::{cluster::READY, manager::Managed, wait},
+};
+
+/// R17: a disk that was put back never votes again; its host's record knows. Without a quorum it stays as it is (R1).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolled_back_disk_never_votes_again() -> Result<()> {
+    let managed = Managed::new(3, "[supervise]\nbackoff-min = \"100ms\"\n")?;
+    applied(&managed)?;
+    let writers = Writers::start(&urls(&managed, &[0, 2]), 3)?;
+    writers.acknowledged_more(50).await?;
+    let id = |status: &Value| status["members"][1]["member_id"].clone();
+    let before = id(&managed.status()?);
+    ok(&managed, &["stop", "n2"])?;
+    let (live, old) = (managed.root().join("data/n2"), managed.root().join("old"));
+    copy(&live, &old)?;
+    ok(&managed, &["start", "n2"])?;
+    writers.acknowledged_more(200).await?;
+    await_mark(&managed, "n2").await?;
+    ok(&managed, &["stop", "n2"])?;
+    fs::rename(&live, managed.root().join("newer"))?;
+    fs::rename(&old, &live)?;
+
+    let refused = managed.run(&["start", "n2"])?;
+    ensure!(refused.code == 1, "{refused:?}");
+    let status = managed.status()?.to_string();
+    ensure!(status.contains("data-lost") && status.contains("E-NODE-04"), "{status}");
+    let acknowledged = writers.stop().await?;
+    ok(&managed, &["stop", "n3"])?;
+    let waits = managed.run(&["plan", "cluster.toml"])?;
+    ensure!(waits.out.contains("older than what this member acknowledged"), "R1: {waits:?}");
+    ensure!(waits.out.starts_with("2 steps"), "R1: only n3 is to be started: {waits:?}");
+    ok(&managed, &["start", "n3"])?;
+
+    let said = applied(&managed)?;
+    assert_eq!(members(&managed, 0)?, ["n1", "n2", "n3"]);
+    let status = managed.status()?;
+    ensure!(id(&status) != before, "a new id: {status:#}");
+    let archived = fs::read_dir(managed.root().join("data/archive"))?;
+    let archived: Vec<_> = archived.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let dir = archived.iter().find(|path| path.is_dir()).context(said)?;
+    let inspected = fs::read_dir(dir.join("member/wal"))?.count();
+    ensure!(inspected > 0, "its old log is kept");
+    let retired = find(&managed.root().join("data/agent-records/archive"), "mark")?;
+    ensure!(retired.len() == 1, "its record is kept: {retired:?}");
+    writers::all_there(&urls(&managed, &[0, 1, 2]), &acknowledged).await
+}
+
+fn ok(managed: &Managed, arguments: &[&str]) -> Result<()> {
+    let said = managed.run(arguments)?;
+    ensure!(said.code == 0, "{said:?}");
+    Ok(())
+}
+
+/// Until the node's mark has covered what is committed now.
+async fn await_mark(managed: &Managed, node: &str) -> Result<()> {
+    let records = managed.root().join("data/agent-records");
+    let marks = || find(&records, "mark");
+    let mark = || {
+        let own =
+            marks()?.into_iter().find(|path| path.parent().is_some_and(|it| it.ends_with(node)));
+        fs::read(own.context("a mark")?).context("read the mark")
+    };
+    // The first may have been begun before; the second covers what was there when this began.
+    for _ in 0..2 {
+        let before = mark()?;
+        wait::until(READY, "the next mark", || async {
+            if mark()? == before { Err(anyhow!("the same mark")) } else { Ok(()) }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Files of this name below a folder.
+fn find(folder: &Path, name: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(find(&path, name)?);
+        } else if path.file_name().is_some_and(|it| it == name) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (path, target) = {
+            let entry = entry?;
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if path.is_dir() {
+            copy(&path, &target)?;
+        } else {
+            fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
