@@ -150,6 +150,16 @@ fn chartered(
 }
 
 impl Word {
+    /// Why a node is not even restarted by itself.
+    pub(crate) fn forbids(&self) -> Option<String> {
+        match self {
+            Self::Formed => None,
+            Self::Fenced => Some("a recovery was promised for it".to_owned()), // R3
+            Self::Unusable(reason) => Some(format!("its record: {reason}")),   // R13
+            Self::Unmarked => Some("its record knows of a log that is not this one".to_owned()),
+        }
+    }
+
     /// What the dir is by this word, given what was found in it; `is_own` if that is the member on record.
     pub(crate) fn judge(&self, found: Fact<DataDir>, is_own: bool) -> Fact<DataDir> {
         match (self, &found) {

@@ -19,6 +19,7 @@ use super::{init::Pulse, many::Many, peers::LOOK_MAX};
 use crate::{
     control::{Control, ControlError, entry::Entry, state::ControlState},
     generate::{self, InitialState},
+    guarded,
     observe::{
         inspected::Inspections,
         probe::{self, Probe},
@@ -330,8 +331,8 @@ impl Guidance for Advisor {
         })
     }
 
-    /// The same launch again, but never with `new` once the cluster was formed (R2), and never on
-    /// an empty dir that held a member (a lost disk).
+    /// The same launch again, but never with `new` once the cluster was formed (R2), never on an empty dir that held a
+    /// member (a lost disk), and never against the word of its record.
     fn renew(&self, last: &ShimOrder) -> Result<ShimOrder, String> {
         let cluster = self.cluster.upgrade().ok_or("the agent ends")?;
         let state = cluster.control.state();
@@ -340,6 +341,14 @@ impl Guidance for Advisor {
             || lineage.initial_state == InitialState::Existing;
         if formed && crate::observe::is_empty(&*cluster.tools.disk, last) {
             return Err(format!("{} lost what it held; a plan decides", last.data_dir.display()));
+        }
+        // No group is asked for this: the host's own record must allow it (R3, R13, R17).
+        let tools = &cluster.tools;
+        let asked = (last.node.as_str(), last.data_dir.as_path());
+        if let Some(why) = guarded::word(&tools.disk, &tools.records, Some(lineage), asked)
+            .and_then(|word| word.forbids())
+        {
+            return Err(why);
         }
         let mut order = last.clone();
         let variable = "ETCD_INITIAL_CLUSTER_STATE".to_owned();

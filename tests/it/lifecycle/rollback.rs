@@ -21,7 +21,7 @@ async fn a_rolled_back_disk_never_votes_again() -> Result<()> {
     applied(&managed)?;
     let writers = Writers::start(&urls(&managed, &[0, 2]), 3)?;
     writers.acknowledged_more(50).await?;
-    let id = |status: &Value| status["members"][1]["member_id"].clone();
+    let id = |status: &Value| status["members"][1]["id"].clone();
     let before = id(&managed.status()?);
     ok(&managed, &["stop", "n2"])?;
     let (live, old) = (managed.root().join("data/n2"), managed.root().join("old"));
