@@ -136,11 +136,9 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     tracing::info!("agent {} on {}", env!("CARGO_PKG_VERSION"), state_dir.display());
     let (control, many) = open_control(&options, &state_dir).await?;
     let socket = state_dir.join(SOCKET);
-    let named = options.file.as_ref().and_then(|file| file.record_dir.clone());
-    let records = named.unwrap_or_else(|| guarded::default_root(&state_dir));
     let tools = Tools {
         manager: options.manager,
-        records,
+        records: record_dir(options.file.as_ref(), &state_dir),
         state_dir,
         disk: options.disk,
         clock: options.clock,
@@ -193,6 +191,11 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     reporting.abort();
     serving.abort();
     ended
+}
+
+fn record_dir(file: Option<&AgentFile>, state_dir: &Path) -> PathBuf {
+    let named = file.and_then(|file| file.record_dir.clone());
+    named.unwrap_or_else(|| guarded::default_root(state_dir))
 }
 
 async fn never_over(task: impl Future<Output = ()>) -> Result<(), AgentError> {

@@ -80,8 +80,7 @@ pub(crate) fn retire(
     member: (Uuid, &str),
     label: &str,
 ) -> Result<Option<PathBuf>, String> {
-    Record::retire(disk.clone(), root, member, label)
-        .map_err(|error| ErrorChain(&error).to_string())
+    Record::retire(&**disk, root, member, label).map_err(|error| ErrorChain(&error).to_string())
 }
 
 /// What a node's record says about its data dir.

@@ -245,7 +245,7 @@ impl Record {
     /// # Errors
     /// `InUse` if a node runs by it; `Name`, `Write`.
     pub fn retire(
-        disk: Arc<dyn Disk>,
+        disk: &dyn Disk,
         root: &Path,
         (cluster, node): (Uuid, &str),
         label: &str,
@@ -255,17 +255,17 @@ impl Record {
         if !disk.exists(&dir.join(CHARTER)).map_err(failed)? {
             return Ok(None);
         }
-        let _lock = hold_lock(&*disk, &dir)?;
+        let _lock = hold_lock(disk, &dir)?;
         let archive = root.join("archive").join(cluster.to_string());
         let draft = archive.join(format!("{node}{DRAFT}"));
         disk.create_dir_all(&draft).map_err(failed)?;
         for name in COPIED {
             if disk.exists(&dir.join(name)).map_err(failed)? {
-                disk::copy(&*disk, &dir.join(name), &draft.join(name)).map_err(failed)?;
+                disk::copy(disk, &dir.join(name), &draft.join(name)).map_err(failed)?;
             }
         }
         disk.sync_dir(&draft).map_err(failed)?;
-        let place = disk::archive(&*disk, &draft, &archive, label).map_err(failed)?;
+        let place = disk::archive(disk, &draft, &archive, label).map_err(failed)?;
         // The charter last: while it is there the rest is of its member.
         for name in RETIRED {
             if disk.exists(&dir.join(name)).map_err(failed)? {

@@ -160,7 +160,7 @@ fn a_member_that_left_takes_its_record_along_and_the_promise_stays() {
     let full = SimDisk::new();
     let retire = |disk: &SimDisk| {
         let cluster = Uuid::from_u128(7);
-        Record::retire(shared(disk), Path::new(ROOT), (cluster, "n1"), "n1-a")
+        Record::retire(disk, Path::new(ROOT), (cluster, "n1"), "n1-a")
     };
     let prepare = |disk: &SimDisk| {
         let record = create(disk, "/d").unwrap();
@@ -200,7 +200,7 @@ fn a_record_that_a_node_uses_is_not_retired_and_one_without_its_fence_is_not_men
     drop(create(&disk, "/d").unwrap());
     let held = hold(&disk, "/d").unwrap();
     let cluster = Uuid::from_u128(7);
-    let retired = Record::retire(shared(&disk), Path::new(ROOT), (cluster, "n1"), "x");
+    let retired = Record::retire(&disk, Path::new(ROOT), (cluster, "n1"), "x");
     assert!(matches!(retired, Err(RecordError::InUse { .. })));
     let fence = held.0.dir().join("fence");
     drop(held);

@@ -16,6 +16,7 @@ use crate::{
 
 /// R17: a disk that was put back never votes again; its host's record knows. Without a quorum it stays as it is (R1).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "the test exchanges a disk")]
 async fn a_rolled_back_disk_never_votes_again() -> Result<()> {
     let managed = Managed::new(3, "[supervise]\nbackoff-min = \"100ms\"\n")?;
     applied(&managed)?;

@@ -72,7 +72,7 @@ fn a_host_that_promised_a_recovery_starts_nothing_after_a_power_cut() -> Result<
     let record = Record::look(std::sync::Arc::new(RealDisk), &dir);
     let fence: Fence = record.read()?.context("a fence")?;
     let promised = Attempt { epoch: Epoch::new(2), by: Uuid::new_v4() };
-    record.write(&Fence { promised, hold: Hold::Promised, ..fence.clone() })?;
+    record.write(&Fence { promised, hold: Hold::Promised, ..fence })?;
     for number in [15, 16, 17] {
         hosts.start_agent(number)?;
     }
