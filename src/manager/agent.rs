@@ -2,6 +2,7 @@
 //! socket, and reconciles. Ending it never ends a node (R10, R14).
 
 pub(crate) mod cluster;
+mod control_mark;
 mod equal_specs;
 mod follow;
 mod founding;
@@ -44,7 +45,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use wire::agentpb::agent_server::AgentServer;
 
 use crate::{
-    control::{Control, ControlError},
+    control::{Control, ControlError, mark::Marks},
     guarded,
     spec::agent_file::AgentFile,
     supervise::folders::make_private,
@@ -134,11 +135,12 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
         Err(source) => return Err(in_state_dir(source)),
     };
     tracing::info!("agent {} on {}", env!("CARGO_PKG_VERSION"), state_dir.display());
-    let (control, many) = open_control(&options, &state_dir).await?;
+    let records = record_dir(options.file.as_ref(), &state_dir);
+    let (control, many) = open_control(&options, (&state_dir, &records)).await?;
     let socket = state_dir.join(SOCKET);
     let tools = Tools {
         manager: options.manager,
-        records: record_dir(options.file.as_ref(), &state_dir),
+        records,
         state_dir,
         disk: options.disk,
         clock: options.clock,
@@ -162,11 +164,7 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     tasks.spawn(async move { reconciler.run().await.map_err(in_control) });
     let service = Service { gateway: gateway.clone(), shutdown };
     if let Some(many) = cluster.many.clone() {
-        tasks.spawn(never_over(equal_specs::run(gateway, many.clone())));
-        tasks.spawn(never_over(many.clone().follow_addresses(cluster.control.clone())));
-        tasks.spawn(never_over(govern::run(cluster.clone(), many.clone())));
-        let served = listen::serve_others(service.clone(), cluster.clone(), many, ending.clone());
-        tasks.spawn(served);
+        among_others(&mut tasks, &gateway, many, (service.clone(), ending.clone()));
     }
     let broken = cluster.control.clone();
     tasks.spawn(async move { Err(in_control(ControlError::Broken(broken.broken().await))) });
@@ -193,6 +191,22 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     ended
 }
 
+/// What an agent does besides where there are others.
+fn among_others(
+    tasks: &mut JoinSet<Result<(), AgentError>>,
+    gateway: &Gateway,
+    many: Arc<Many>,
+    (service, ending): (Service, watch::Receiver<bool>),
+) {
+    let cluster = &gateway.cluster;
+    tasks.spawn(never_over(equal_specs::run(gateway.clone(), many.clone())));
+    tasks.spawn(never_over(many.clone().follow_addresses(cluster.control.clone())));
+    let marks = Marks::new(cluster.tools.disk.clone(), &cluster.tools.records, &many.file.host);
+    tasks.spawn(never_over(control_mark::run(cluster.control.clone(), marks)));
+    tasks.spawn(never_over(govern::run(cluster.clone(), many.clone())));
+    tasks.spawn(listen::serve_others(service, cluster.clone(), many, ending));
+}
+
 fn record_dir(file: Option<&AgentFile>, state_dir: &Path) -> PathBuf {
     let named = file.and_then(|file| file.record_dir.clone());
     named.unwrap_or_else(|| guarded::default_root(state_dir))
@@ -207,7 +221,7 @@ async fn never_over(task: impl Future<Output = ()>) -> Result<(), AgentError> {
 /// The control group: of one, or a seat in one of many.
 async fn open_control(
     options: &AgentOptions,
-    state_dir: &Path,
+    (state_dir, records): (&Path, &Path),
 ) -> Result<(Control, Option<Arc<Many>>), AgentError> {
     let dir = state_dir.join("control");
     let (disk, clock) = (options.disk.clone(), options.clock.clone());
@@ -216,7 +230,8 @@ async fn open_control(
     };
     let peers = Arc::<Peers>::default();
     let mailbox = Arc::new(Mailbox::new(peers.clone()));
-    let (control, seat) = Control::open_seat(disk, clock, &dir, |seat| {
+    let marks = Marks::new(disk.clone(), records, &file.host);
+    let (control, seat) = Control::open_seat(disk, clock, (&dir, &marks), |seat| {
         mailbox.learn(seat.contacts().iter().cloned());
         mailbox.clone()
     })?;

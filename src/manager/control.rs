@@ -10,6 +10,7 @@ pub mod entry;
 mod error;
 mod fold;
 mod group;
+pub mod mark;
 pub mod seat;
 pub mod state;
 mod storage;

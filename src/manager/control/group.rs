@@ -21,6 +21,7 @@ use super::{
     ControlError,
     applier::{Applier, Checkpoint, Outlets},
     entry::Entry,
+    mark::{ControlMark, Marks},
     seat::{self, Seat},
     state::{ControlState, Rejected},
     storage::{Layout, Opened},
@@ -130,11 +131,11 @@ impl Control {
     pub fn open_seat(
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
-        dir: &Path,
+        (dir, marks): (&Path, &Marks),
         post: impl FnOnce(&Seat) -> Arc<dyn Post>,
     ) -> Result<(Self, Seat), ControlError> {
         let layout = Layout::new(dir);
-        let (seat, opened) = layout.open_seat(&disk)?;
+        let (seat, opened) = layout.open_seat(&disk, marks)?;
         let control = Self::idle(disk, clock, layout);
         let post = post(&seat);
         if let Some(opened) = opened {
@@ -259,6 +260,14 @@ impl Control {
             (_, Some(leader)) if leader.get() != running.member => Leadership::Other(leader.get()),
             _ => Leadership::Nobody,
         }
+    }
+
+    /// How far this control member has come, as it is on its disk; nothing before it is in a group.
+    #[must_use]
+    pub fn mark(&self) -> Option<ControlMark> {
+        let running = self.group.running.get()?;
+        let term = running.raft.status().borrow().term.get();
+        Some(ControlMark::of(running.member, term, self.state().applied))
     }
 
     /// Returns when the leadership may have changed.

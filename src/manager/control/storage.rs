@@ -15,6 +15,7 @@ use wire::{raftpb, walpb};
 
 use super::{
     ControlError,
+    mark::Marks,
     seat::{self, Founding, Seat, Standing},
     state::ControlState,
 };
@@ -106,9 +107,43 @@ impl Layout {
 
     /// The seat in a group of many, and the group's log if it has one. A group of one that was here
     /// before goes on, and may admit others.
+    ///
+    /// A state that is older than its mark is put away, and the agent begins as another member (R17).
     pub(super) fn open_seat(
         &self,
         disk: &Arc<dyn Disk>,
+        marks: &Marks,
+    ) -> Result<(Seat, Option<Opened>), ControlError> {
+        let (seat, opened) = self.open_as_found(disk, marks)?;
+        let log = opened.as_ref().map(|opened| {
+            let durable = &opened.durable;
+            let last = durable.entries.last().map_or(0, |entry| entry.index);
+            (durable.hard_state.term, last.max(durable.snapshot.index))
+        });
+        if !marks.read()?.is_some_and(|mark| mark.shows_rollback(seat.member, log)) {
+            return Ok((seat, opened));
+        }
+        drop(opened);
+        let archive = self.root.with_file_name("archive");
+        let label = format!("control-{:x}", seat.member);
+        let place = disk::archive(&**disk, &self.root, &archive, &label);
+        let place = place.map_err(ControlError::Look)?;
+        tracing::error!(
+            "the control state was put back to an older copy: it is kept in {}, and this agent asks to be \
+             admitted as another",
+            place.display()
+        );
+        let seat = Seat::fresh(true);
+        marks.begin(seat.member)?;
+        disk.create_dir_all(&self.root).map_err(ControlError::Look)?;
+        seat::write(&**disk, &self.root, &seat)?;
+        Ok((seat, None))
+    }
+
+    fn open_as_found(
+        &self,
+        disk: &Arc<dyn Disk>,
+        marks: &Marks,
     ) -> Result<(Seat, Option<Opened>), ControlError> {
         let has_log = wal::exists(&**disk, &self.wal).map_err(ControlError::Look)?;
         let Some(seat) = seat::read(&**disk, &self.root)? else {
@@ -117,11 +152,13 @@ impl Layout {
                 let mut seat = Seat::fresh(false);
                 seat.member = opened.member.get();
                 seat.standing = Standing::Enlisted { group: opened.group, contacts: Vec::new() };
+                marks.begin(seat.member)?;
                 // The group of one is itself its only contact.
                 seat::write(&**disk, &self.root, &seat)?;
                 return Ok((seat, Some(opened)));
             }
             let seat = Seat::fresh(self.has_nodes(&**disk)?);
+            marks.begin(seat.member)?;
             seat::write(&**disk, &self.root, &seat)?;
             return Ok((seat, None));
         };

@@ -134,3 +134,28 @@ fn a_log_that_ends_before_the_mark_is_stale_r17() {
     assert!(!is_stale(&host.disk, &host.dir("d"), &log(5)));
     assert!(!is_stale(&host.disk, &host.dir("other"), &log(4)), "no record is named there");
 }
+
+/// Needs root; without it there is no other user to give anything to.
+#[test]
+fn a_record_and_its_marker_belong_to_the_nodes_user_who_can_reach_them() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let host = Host::new();
+    prepare(&host.disk, &host.records(), &host.charter("d"), Some("nobody")).unwrap();
+    let nobody = Account::find("nobody").unwrap().uid.as_raw();
+    let record = host.record().dir().to_owned();
+    let marker = Marker::path(&host.dir("d"));
+    let own = [record.join("charter"), record.join("fence"), record.clone(), marker.clone()];
+    for place in own.iter().map(PathBuf::as_path).chain(marker.parent()) {
+        assert_eq!(std::fs::metadata(place).unwrap().uid(), nobody, "{}", place.display());
+    }
+    let parents = record.ancestors().skip(1).take_while(|it| it.starts_with(host.records()));
+    for parent in parents {
+        let mode = std::fs::metadata(parent).unwrap().mode();
+        assert_eq!(mode & 0o011, 0o011, "{} can be passed", parent.display());
+    }
+    prepare(&host.disk, &host.records(), &host.charter("d"), Some("nobody")).unwrap();
+    let unknown = prepare(&host.disk, &host.records(), &host.charter("e"), Some("no-such-user"));
+    assert!(unknown.unwrap_err().contains("no-such-user"));
+}

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Arc,
@@ -180,6 +180,37 @@ impl Hosts {
     pub(crate) fn lose_state(&self, number: u8) -> Result<()> {
         let state = self.state_dir(number);
         fs::rename(&state, state.with_extension("lost")).context("lose the agent's state")
+    }
+
+    /// A copy of the control state of a host whose agent is dead.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn copy_control_state(&self, number: u8) -> Result<PathBuf> {
+        let keep = self.root.path().join(format!("control{number}"));
+        copy_folder(&self.state_dir(number).join("control"), &keep)?;
+        Ok(keep)
+    }
+
+    /// Puts it in the place of what is there now.
+    ///
+    /// # Errors
+    /// If it cannot.
+    #[expect(clippy::disallowed_methods, reason = "the test exchanges a disk")]
+    pub(crate) fn put_control_state_back(&self, number: u8, keep: &Path) -> Result<()> {
+        let live = self.state_dir(number).join("control");
+        fs::rename(&live, live.with_extension("newer"))?;
+        fs::rename(keep, &live).context("put the control state back")
+    }
+
+    /// What is noted of a host's control member outside its state.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn control_mark(&self, number: u8) -> Result<String> {
+        let records = self.root.path().join(format!("agent{number}-records"));
+        let mark = records.join(format!("control-{}", netns::address(number)));
+        fs::read_to_string(&mark).with_context(|| mark.display().to_string())
     }
 
     /// What a host's agent has said.
@@ -402,4 +433,22 @@ async fn all_there(url: &str, acknowledged: &Acknowledged) -> Result<()> {
 /// Its own.
 pub(crate) fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().map_err(|_panic| anyhow!("a thread of the test panicked"))?
+}
+
+/// Folders and files below.
+///
+/// # Errors
+/// If one cannot be copied.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{applied, members, urls};
 use crate::{
     crash::writers::{self, Writers},
-    harness::{cluster::READY, manager::Managed, wait},
+    harness::{cluster::READY, hosts::copy_folder, manager::Managed, wait},
 };
 
 /// R17: a disk that was put back never votes again; its host's record knows. Without a quorum it stays as it is (R1).
@@ -26,7 +26,7 @@ async fn a_rolled_back_disk_never_votes_again() -> Result<()> {
     let before = id(&managed.status()?);
     ok(&managed, &["stop", "n2"])?;
     let (live, old) = (managed.root().join("data/n2"), managed.root().join("old"));
-    copy(&live, &old)?;
+    copy_folder(&live, &old)?;
     ok(&managed, &["start", "n2"])?;
     writers.acknowledged_more(200).await?;
     await_mark(&managed, "n2").await?;
@@ -97,20 +97,4 @@ fn find(folder: &Path, name: &str) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let (path, target) = {
-            let entry = entry?;
-            (entry.path(), to.join(entry.file_name()))
-        };
-        if path.is_dir() {
-            copy(&path, &target)?;
-        } else {
-            fs::copy(&path, &target)?;
-        }
-    }
-    Ok(())
 }

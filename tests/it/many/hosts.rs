@@ -85,6 +85,45 @@ fn an_agent_that_lost_its_records_comes_back_as_another_and_its_node_runs_on() -
     Ok(())
 }
 
+/// R17: what it promised since the copy was made is forgotten, so it is not the same voter any more.
+#[test]
+fn an_agent_whose_state_was_put_back_is_found_out_and_comes_back_as_another() -> Result<()> {
+    let mut hosts = Hosts::new(3, &flags(5000))?;
+    hosts.apply()?;
+    let load = hosts.load();
+    let before = hosts.await_converged(15)?;
+    let leader = hosts.leader()?;
+    let old = hosts.numbers.iter().copied().find(|host| *host != leader).unwrap_or(15);
+    let place = hosts.numbers.iter().position(|host| *host == old).unwrap_or(0);
+    let agent_of = |status: &Value| status["hosts"][place]["agent"].clone();
+    hosts.kill_agent(old);
+    let keep = hosts.copy_control_state(old)?;
+    hosts.start_agent(old)?;
+    let mark = hosts.control_mark(old)?;
+    hosts.write_spec(&flags(6000))?;
+    hosts.apply()?;
+    wait::until_blocking(SOON, "its mark has followed", || {
+        ensure!(hosts.control_mark(old)? != mark, "the same mark");
+        Ok::<_, anyhow::Error>(())
+    })?;
+    let pids_before = pids(&hosts.status_of(leader)?);
+    hosts.kill_agent(old);
+    hosts.put_control_state_back(old, &keep)?;
+    hosts.start_agent(old)?;
+    ensure!(hosts.log_of(old).contains("put back to an older copy"), "{}", hosts.log_of(old));
+    wait::until_blocking(SOON, "it is in the group again, as another", || {
+        let status = hosts.status_of(leader)?;
+        ensure!(agent_of(&status) != agent_of(&before), "{status:#}");
+        ensure!(status["hosts"][place]["role"] == "follower", "{status:#}");
+        Ok::<_, anyhow::Error>(())
+    })?;
+    let status = hosts.await_converged(old)?;
+    assert_eq!(status["spec_revision"], 2, "it has what it had forgotten");
+    assert_eq!(pids(&status), pids_before, "no node was touched");
+    load.check()?;
+    Ok(())
+}
+
 #[test]
 fn a_dead_host_is_replaced_by_another_and_its_agent_leaves_without_it() -> Result<()> {
     let mut hosts = Hosts::with_spare(3, 1, &flags(5000))?;
