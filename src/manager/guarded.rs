@@ -48,7 +48,9 @@ pub(crate) fn prepare(
         }
     }
     let record = Record::create(disk.clone(), root, new).map_err(told)?;
-    if let Some(account) = account.filter(|account| !account.is_own()) {
+    // Without root's rights the start itself fails, and says so better.
+    let may_give = nix::unistd::Uid::effective().is_root();
+    if let Some(account) = account.filter(|account| may_give && !account.is_own()) {
         let marker = Marker::path(&new.data_dir);
         let above = marker.parent().unwrap_or(&new.data_dir);
         let own = [record.dir(), &new.data_dir, above, &marker];

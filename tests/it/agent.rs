@@ -2,9 +2,11 @@
 
 mod account;
 mod binary;
+mod codes;
 mod ends;
 mod interrupt;
 mod logs;
+mod oom;
 mod records;
 mod shim;
 

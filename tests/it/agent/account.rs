@@ -1,12 +1,12 @@
 //! `user = "..."`: the node is that user's, the agent stays whose it was.
 
-use std::os::unix::fs::MetadataExt;
+use std::{os::unix::fs::MetadataExt, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{agent_pid, apply, pid_of};
+use super::{agent_pid, pid_of};
 use crate::harness::{
-    ctl,
+    ctl::{self, Said},
     manager::Managed,
     oracle::{self, Kind, Version},
 };
@@ -17,15 +17,14 @@ fn owner(path: &str) -> Result<u32> {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the tests run the program under test")]
 fn a_node_and_its_files_belong_to_the_user_of_the_spec() -> Result<()> {
     let managed = Managed::new(1, "")?;
-    // The build folder may be closed to this user.
-    let binary = managed.root().join("etcd-node");
-    std::fs::copy(oracle::server(Kind::Ours)?, &binary)?;
-    managed.write_spec(&format!(
-        "[defaults]\nuser = \"nobody\"\nbinary = \"{}\"\n",
-        binary.display()
-    ))?;
+    // The build folder may be closed to this user. The in-tree node is the one beside the manager.
+    let (node, manager) = (managed.root().join("etcd-node"), managed.root().join("etcd-manager"));
+    std::fs::copy(oracle::server(Kind::Ours)?, &node)?;
+    std::fs::copy(oracle::manager(), &manager)?;
+    managed.write_spec("[defaults]\nuser = \"nobody\"\n")?;
     if !nix::unistd::Uid::effective().is_root() {
         let said = managed.run(&["apply", "cluster.toml", "--timeout", "10s"])?;
         assert_eq!(said.code, 1, "{said:?}");
@@ -36,7 +35,10 @@ fn a_node_and_its_files_belong_to_the_user_of_the_spec() -> Result<()> {
     // Temporary folders are private; this user has to get in.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(managed.root(), open)?;
-    apply(&managed)?;
+    let mut apply = Command::new(manager);
+    let applied: Said =
+        apply.args(["apply", "cluster.toml"]).current_dir(managed.root()).output()?.into();
+    assert_eq!(applied.code, 0, "{applied:?}");
     let status = managed.status()?;
     let node = pid_of(&status["members"][0])?;
     assert_eq!(owner(&format!("/proc/{node}/status"))?, nobody);
@@ -49,6 +51,11 @@ fn a_node_and_its_files_belong_to_the_user_of_the_spec() -> Result<()> {
         assert_eq!(owner(&format!("{dir}{path}"))?, nobody, "{path}");
     }
     assert_eq!(std::fs::metadata(dir)?.mode() & 0o777, 0o700);
+    let uuid = status["uuid"].as_str().context("uuid")?;
+    let record = managed.root().join(format!("data/agent-records/{uuid}/n1"));
+    for part in ["", "charter", "fence", "reservation"] {
+        assert_eq!(owner(&record.join(part).display().to_string())?, nobody, "{part}");
+    }
     ctl::ok(Version::V35, &managed.endpoints(), &["put", "a", "1"])?;
     let said = managed.run(&["restart", "n1"])?;
     assert_eq!(said.code, 0, "{said:?}");

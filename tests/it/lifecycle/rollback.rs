@@ -1,4 +1,4 @@
-//! A data disk that is put back to an older state under a member of ours.
+//! A member's data disk is put back to an older state, or its record is lost or damaged.
 
 use std::{
     fs,
@@ -57,6 +57,35 @@ async fn a_rolled_back_disk_never_votes_again() -> Result<()> {
     let retired = find(&managed.root().join("data/agent-records/archive"), "mark")?;
     ensure!(retired.len() == 1, "its record is kept: {retired:?}");
     writers::all_there(&urls(&managed, &[0, 1, 2]), &acknowledged).await
+}
+
+/// R13: a damaged record is not taken for none; one that is gone is made anew by a committed start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "a failing disk damages and loses files so")]
+async fn a_damaged_record_holds_its_node_and_a_lost_one_is_made_anew() -> Result<()> {
+    let managed = Managed::new(3, "[supervise]\nbackoff-min = \"100ms\"\n")?;
+    applied(&managed)?;
+    let before = managed.status()?["members"][1]["id"].clone();
+    ok(&managed, &["stop", "n2"])?;
+    let records = managed.root().join("data/agent-records");
+    let own = find(&records, "charter")?;
+    let own = own.iter().filter_map(|charter| charter.parent()).find(|it| it.ends_with("n2"));
+    let own = own.context("the record of n2")?;
+    let fence = fs::read(own.join("fence"))?;
+    fs::write(own.join("fence"), &fence[..fence.len() / 2])?;
+    let refused = managed.run(&["start", "n2", "--timeout", "3s"])?;
+    ensure!(refused.code == 1 && refused.err.contains("its record"), "{refused:?}");
+    ensure!(managed.status()?["members"][1]["pid"].is_null(), "nothing was started");
+    let plan = managed.run(&["plan", "cluster.toml"])?;
+    ensure!(plan.out.contains("its record: ") && !plan.out.contains("+ "), "R13: {plan:?}");
+
+    fs::rename(own, own.with_extension("damaged"))?;
+    ok(&managed, &["start", "n2"])?;
+    let status = managed.status()?;
+    assert_eq!(status["members"][1]["id"], before, "the same member");
+    ensure!(own.join("mark").exists() || own.join("reservation").exists(), "a record of its own");
+    ok(&managed, &["restart", "n2"])?;
+    Ok(())
 }
 
 fn ok(managed: &Managed, arguments: &[&str]) -> Result<()> {
