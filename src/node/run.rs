@@ -188,6 +188,11 @@ async fn live_on(config: &Config, signals: &Signals, ports: &Ports) -> Result<En
             StopReason::Failed(text.clone())
         }
     };
+    if reason == StopReason::Asked {
+        server.hand_over().await;
+        // What clients have asked for is answered while it still can be.
+        ports.close_to_clients().await;
+    }
     server.shut_down(reason).await;
     drop(lock);
     Ok(ended)
@@ -275,7 +280,9 @@ struct Ports {
     /// Those of clients, until they are served.
     closed: parking_lot::Mutex<Option<Listeners>>,
     peer_routes: Routes,
+    /// Servers of the ports: of peers, and of clients.
     tasks: TaskTracker,
+    clients: TaskTracker,
     stop_peers: CancellationToken,
     stop_clients: watch::Sender<bool>,
 }
@@ -283,13 +290,15 @@ struct Ports {
 impl Ports {
     /// Peers get an answer at once, if only that there is no server yet; clients must wait.
     fn bind(mut listeners: Listeners) -> Self {
-        let (tasks, stop_peers) = (TaskTracker::new(), CancellationToken::new());
+        let (tasks, clients) = (TaskTracker::new(), TaskTracker::new());
+        let stop_peers = CancellationToken::new();
         let peer_routes = Routes::default();
         for Port { listener, tls } in listeners.peer.drain(..) {
             tasks.spawn(peer::serve(listener, tls, peer_routes.router(), stop_peers.clone()));
         }
         let closed = parking_lot::Mutex::new(Some(listeners));
-        Self { closed, peer_routes, tasks, stop_peers, stop_clients: watch::Sender::new(false) }
+        let stop_clients = watch::Sender::new(false);
+        Self { closed, peer_routes, tasks, clients, stop_peers, stop_clients }
     }
 
     fn serve_peers(&self, server: &Arc<Server>) {
@@ -305,12 +314,19 @@ impl Ports {
         let metrics = listeners.metrics.into_iter().map(|listener| (listener, &metrics));
         for (Port { listener, tls }, router) in clients.chain(metrics) {
             let stop = self.stop_clients.subscribe();
-            self.tasks.spawn(api::serve(listener, tls, router.clone(), stop));
+            self.clients.spawn(api::serve(listener, tls, router.clone(), stop));
         }
     }
 
-    async fn close(&self) {
+    /// Takes no more requests, and lets those under way finish for a moment.
+    async fn close_to_clients(&self) {
         self.stop_clients.send_replace(true);
+        self.clients.close();
+        self.clients.wait().await;
+    }
+
+    async fn close(&self) {
+        self.close_to_clients().await;
         self.stop_peers.cancel();
         self.tasks.close();
         self.tasks.wait().await;

@@ -4,6 +4,7 @@
 mod machine;
 mod managed;
 mod power;
+pub(crate) mod register;
 mod steps;
 pub(crate) mod writers;
 

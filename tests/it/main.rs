@@ -20,4 +20,5 @@ mod membership;
 mod mixed;
 mod node;
 mod pages;
+mod pauses;
 mod tls;

@@ -4,6 +4,7 @@
 mod blackout;
 mod founding;
 mod hosts;
+mod killed;
 
 use std::time::Duration;
 

@@ -40,6 +40,10 @@ pub const NOTES: &str = "LOSSY_NOTES";
 /// the tree, not counting any of before.
 pub const KILL_AT: &str = "LOSSY_KILL_AT";
 
+/// Variable that names a file: while it is there, with a number, a process that has the variable is killed before
+/// it does so many changes and syncs in the tree, counted from the first one that finds the file.
+pub const KILL_ORDER: &str = "LOSSY_KILL_ORDER";
+
 /// The notes on one tree. Any number of processes and threads may share them.
 #[derive(Debug)]
 pub struct UndoLog {

@@ -50,12 +50,9 @@ impl Server {
         }
     }
 
-    /// Ends the member: a leader hands over first if it was merely asked to stop, then raft, peers, apply thread and
-    /// backend end in this order.
+    /// Ends the member: raft, peers, apply thread and backend in this order. Requests that wait for an entry that is not
+    /// applied by then are told that the server has stopped.
     pub async fn shut_down(self: &Arc<Self>, reason: StopReason) {
-        if reason == StopReason::Asked {
-            self.hand_over().await;
-        }
         reason.set(&self.stop);
         self.raft.stop();
         if let Some(transport) = self.transport.get() {
@@ -70,15 +67,18 @@ impl Server {
             }
             server.backend.load().close()
         });
-        match ended.await {
+        let ended = ended.await;
+        self.waiters.abandon();
+        match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the backend did not close in order"),
             Err(error) => tracing::error!(%error, "closing the backend"),
         }
     }
 
-    /// A leader of several voters moves leadership to the voter it has been connected to longest.
-    async fn hand_over(&self) {
+    /// A leader of several voters moves leadership to the voter it has been connected to longest: for a stop that was
+    /// merely asked for, before the client ports close.
+    pub async fn hand_over(&self) {
         if !self.is_leader() {
             return;
         }

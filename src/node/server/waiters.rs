@@ -53,6 +53,13 @@ impl Waiters {
         self.shard(id).lock().contains_key(&id)
     }
 
+    /// Nothing is applied any more: all who wait are told that the server has stopped.
+    pub(super) fn abandon(&self) {
+        for shard in &self.shards {
+            drop(std::mem::take(&mut *shard.lock()));
+        }
+    }
+
     /// Hands the outcome to whoever waits.
     pub(super) fn complete(&self, id: u64, outcome: Outcome) {
         let waiter = self.shard(id).lock().remove(&id);

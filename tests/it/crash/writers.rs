@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use parking_lot::Mutex;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::harness::{api::Api, wait};
 
@@ -36,6 +36,22 @@ struct Shared {
     /// Greatest acknowledged revision.
     revision: AtomicI64,
     acknowledged: Mutex<Acknowledged>,
+    pace: Mutex<Pace>,
+}
+
+/// When the last write was acknowledged, and the longest pause between two since somebody asked.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+    longest: Duration,
+}
+
+impl Pace {
+    fn beat(&mut self) {
+        let now = Instant::now();
+        let pause = self.last.replace(now).map_or(Duration::ZERO, |last| now.duration_since(last));
+        self.longest = self.longest.max(pause);
+    }
 }
 
 /// See [`Writers::progress`].
@@ -55,6 +71,13 @@ impl Progress {
             }
         })
         .await
+    }
+
+    /// The longest time between two acknowledged writes, up to now, since this was asked last.
+    pub(crate) fn longest_gap(&self) -> Duration {
+        let mut pace = self.0.pace.lock();
+        let open = pace.last.map_or(Duration::ZERO, |last| last.elapsed());
+        std::mem::take(&mut pace.longest).max(open)
     }
 
     /// Whether the writers were told to end.
@@ -143,6 +166,7 @@ async fn write(writer: usize, mut apis: Vec<Api>, shared: Arc<Shared>) -> Result
                 shared.acknowledged.lock().insert(key, (value, revision));
                 shared.revision.fetch_max(revision, Ordering::Relaxed);
                 shared.count.fetch_add(1, Ordering::Relaxed);
+                shared.pace.lock().beat();
                 tokio::time::sleep(PAUSE).await;
             }
             // Refused, or lost with its answer: it may or may not be there. Nothing is claimed.

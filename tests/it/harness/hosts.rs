@@ -1,28 +1,18 @@
 //! A cluster over several hosts, each with an agent of its own, and an operator's machine besides.
 
+mod killing;
+mod load;
+
 use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
+    fmt::Write as _, fs, path::{Path, PathBuf}, process::Command, thread::JoinHandle, time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use client::{Client, ClientOptions};
-use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
-use wire::etcdserverpb::RangeRequest;
 
 use super::{child::Process, ctl::Said, manager, netns, netns::Network, oracle, wait};
-use crate::crash::writers::{Acknowledged, Writers};
+pub(crate) use load::Load;
 
 /// The operator's machine.
 const OPERATOR: u8 = 100;
@@ -39,6 +29,10 @@ pub(crate) struct Hosts {
     agents: Vec<Option<Process>>,
     /// Whether the agents are told of a spec file of their host.
     has_own_specs: bool,
+    /// Whether agents end at a change of their journal when the test says so.
+    are_killable: bool,
+    /// Port of the nodes for each other.
+    pub(crate) peer_port: u16,
 }
 
 impl Hosts {
@@ -80,7 +74,16 @@ impl Hosts {
         let network = Network::new(&[&all[..], &[OPERATOR]].concat())?;
         let root = tempfile::Builder::new().prefix("em-").tempdir()?;
         let agents = all.iter().map(|_| None).collect();
-        Ok(Self { root, network, numbers, all, agents, has_own_specs: false })
+        Ok(Self {
+            root,
+            network,
+            numbers,
+            all,
+            agents,
+            has_own_specs: false,
+            are_killable: false,
+            peer_port: 2380,
+        })
     }
 
     /// A host's own copy of the operator's spec, with this in front of the nodes.
@@ -110,7 +113,11 @@ impl Hosts {
         let mut spec = format!("[cluster]\nname = \"many\"\ndir = \"{root}/data\"\n\n{extra}\n");
         for number in &self.numbers {
             let host = netns::address(*number);
-            write!(spec, "\n[[node]]\nname = \"n{number}\"\nhost = \"{host}\"\n")?;
+            let port = self.peer_port;
+            write!(
+                spec,
+                "\n[[node]]\nname = \"n{number}\"\nhost = \"{host}\"\npeer-port = {port}\n"
+            )?;
         }
         Ok(spec)
     }
@@ -148,12 +155,13 @@ impl Hosts {
         };
         fs::write(&config, text + &own)?;
         let log = self.root.path().join(format!("agent{number}.log"));
+        let environment = self.environment_of(number)?;
         let serves = |text: String| text.matches("serves other agents").count();
         let before = serves(self.log_of(number));
         let started = self.network.on(number, move || {
             let config = config.display().to_string();
             let arguments = ["agent".to_owned(), "--config".to_owned(), config];
-            Process::start(&oracle::manager(), &arguments, &[], &log)
+            Process::start(&oracle::manager(), &arguments, &environment, &log)
         });
         let process = joined(started)?;
         let place = self.place(number);
@@ -298,6 +306,33 @@ impl Hosts {
         wait::until_blocking(Duration::from_secs(30), "one agent leads", ask)
     }
 
+    /// The host whose agent leads, as the first one says that answers.
+    ///
+    /// # Errors
+    /// If nobody knows.
+    pub(crate) fn leader_by_anyone(&self) -> Result<u8> {
+        for number in &self.all {
+            let Ok(status) = self.status_of(*number) else { continue };
+            let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
+            let Some(leader) = hosts.iter().find(|host| host["role"] == "leader") else { continue };
+            let known = |number: &&u8| leader["host"] == netns::address(**number);
+            if let Some(number) = self.all.iter().find(known) {
+                return Ok(*number);
+            }
+        }
+        Err(anyhow!("nobody leads"))
+    }
+
+    /// Whether this revision of the spec is in force and the cluster what it says, as somebody says who knows.
+    ///
+    /// # Errors
+    /// None now; a host that does not answer is asked no further.
+    pub(crate) fn is_through(&self, revision: u64) -> Result<bool> {
+        let is_so =
+            |status: &Value| status["converged"] == true && status["spec_revision"] == revision;
+        Ok(self.numbers.iter().filter_map(|host| self.status_of(*host).ok()).any(|it| is_so(&it)))
+    }
+
     /// Waits until a host's agent says that everything is as the spec wants it.
     ///
     /// # Errors
@@ -313,33 +348,6 @@ impl Hosts {
     /// All client URLs.
     pub(crate) fn urls(&self) -> Vec<String> {
         self.numbers.iter().map(|host| format!("http://{}:2379", netns::address(*host))).collect()
-    }
-
-    /// Writers on the operator's machine, until told to end.
-    pub(crate) fn load(&self) -> Load {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (asked, urls) = (stop.clone(), self.urls());
-        let members = Arc::new(Mutex::new(urls.clone()));
-        let at_the_end = members.clone();
-        let thread = self.network.on(OPERATOR, move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async move {
-                let writers = Writers::start(&urls, 2)?;
-                writers.acknowledged_more(20).await?;
-                wait::until(Duration::from_secs(300), "the test is over", || async {
-                    if asked.load(Ordering::Relaxed) { Ok(()) } else { Err("goes on") }
-                })
-                .await?;
-                writers.acknowledged_more(20).await?;
-                let acknowledged = writers.stop().await?;
-                let members = at_the_end.lock().clone();
-                for url in &members {
-                    all_there(url, &acknowledged).await?;
-                }
-                Ok(acknowledged.len())
-            })
-        });
-        Load { stop, members, thread }
     }
 
     /// The member's `--FLAG` as its process has it.
@@ -377,54 +385,6 @@ impl Drop for Hosts {
         });
         drop(gone);
     }
-}
-
-/// Writers under way.
-#[derive(Debug)]
-pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
-    /// Client URLs of the members that must have everything in the end.
-    members: Arc<Mutex<Vec<String>>>,
-    thread: JoinHandle<Result<usize>>,
-}
-
-impl Load {
-    /// Ends them; every acknowledged write is on every one of these members. Returns how many there were.
-    ///
-    /// # Errors
-    /// If one was lost, or writes stopped for good.
-    pub(crate) fn check_on(self, members: Vec<String>) -> Result<usize> {
-        *self.members.lock() = members;
-        self.check()
-    }
-
-    /// The same with the members that there were at the start.
-    ///
-    /// # Errors
-    /// As [`Load::check_on`].
-    pub(crate) fn check(self) -> Result<usize> {
-        self.stop.store(true, Ordering::Relaxed);
-        joined(self.thread)
-    }
-}
-
-/// Every acknowledged write is there, by one linearizable read of all keys through this member.
-async fn all_there(url: &str, acknowledged: &Acknowledged) -> Result<()> {
-    let options = ClientOptions { request_timeout: Duration::from_secs(10), ..Default::default() };
-    let client = Client::new(&[url.to_owned()], options)?;
-    let request =
-        || RangeRequest { key: "w".into(), range_end: "x".into(), ..RangeRequest::default() };
-    let read = || async { client.range(request()).await };
-    let answer = wait::until(Duration::from_secs(30), "a linearizable read", read).await?;
-    let found: BTreeMap<&[u8], &[u8]> =
-        answer.kvs.iter().map(|pair| (&pair.key[..], &pair.value[..])).collect();
-    for (key, (value, revision)) in acknowledged {
-        ensure!(
-            found.get(key.as_bytes()) == Some(&value.as_bytes()),
-            "{url}: {key}, acknowledged at revision {revision}, is lost"
-        );
-    }
-    Ok(())
 }
 
 /// The result of a thread of the test.

@@ -53,12 +53,26 @@ pub(crate) fn count() {
         let number = text.and_then(|text| text.to_str()?.parse().ok());
         AtomicI64::new(number.unwrap_or(i64::MAX))
     });
-    if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+    if left.fetch_sub(1, Ordering::Relaxed) == 1 || is_ordered() {
         // SAFETY: it has no conditions.
         let own = unsafe { libc::getpid() };
         // SAFETY: it has no conditions.
         unsafe { libc::kill(own, libc::SIGKILL) };
     }
+}
+
+/// Whether this is the change at which the file of [`lossy::KILL_ORDER`] wants the process to end.
+fn is_ordered() -> bool {
+    static ORDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    static DONE: AtomicI64 = AtomicI64::new(0);
+    let order = ORDER.get_or_init(|| std::env::var_os(lossy::KILL_ORDER).map(PathBuf::from));
+    let Some(order) = order else { return false };
+    let text = fs::read_to_string(order).ok();
+    let Some(number) = text.and_then(|text| text.trim().parse::<i64>().ok()) else {
+        DONE.store(0, Ordering::Relaxed);
+        return false;
+    };
+    DONE.fetch_add(1, Ordering::Relaxed) + 1 >= number
 }
 
 /// Stands for the sync of a file or folder.
