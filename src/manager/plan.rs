@@ -7,6 +7,7 @@ mod converge;
 mod document;
 pub(crate) mod kinds;
 mod membership;
+mod moves;
 mod note;
 mod observation;
 pub mod render;

@@ -4,6 +4,7 @@
 use super::{
     action::Action,
     membership::{self, Surplus},
+    moves,
     note::{Note, NoteKind, Rule},
     observation::Fact,
     restart,
@@ -52,6 +53,7 @@ fn in_order(survey: &Survey<'_>, world: &mut World) -> Option<()> {
     }
     let surplus = membership::surplus(survey);
     in_flight(survey, world, &surplus)?;
+    let finished = moves::finish(survey, world);
     for gone in surplus.iter().filter(|it| it.listed.is_none()) {
         put_away(
             survey,
@@ -88,7 +90,7 @@ fn in_order(survey: &Survey<'_>, world: &mut World) -> Option<()> {
         }
         join(survey, world, node)?;
     }
-    move_urls(survey, world)?;
+    moves::begin(survey, world, finished)?;
     for it in late {
         not_below_the_spec(survey, world, it)?;
         remove(survey, world, it)?;
@@ -241,34 +243,8 @@ fn archive(world: &mut World, node: &str, why: &str) {
     world.step(Action::Archive { node: node.to_owned() }, why);
 }
 
-/// Peer URLs: the cluster is told first, then the node is restarted with them.
-fn move_urls(survey: &Survey<'_>, world: &mut World) -> Option<()> {
-    let leader = survey.leader();
-    let mut nodes: Vec<&NodeSpec> = survey.spec.nodes.iter().collect();
-    nodes.sort_by_key(|node| Some(node.name.as_str()) == leader);
-    for node in nodes {
-        let Some(member) = membership::listed(survey, &node.name) else { continue };
-        let same = membership::same_set(&member.peer_urls, &node.advertise_peer_urls);
-        if same || survey.outcome(&node.name) != Some(Outcome::Restart) {
-            continue;
-        }
-        permitted(survey, world, &node.name)?;
-        restart::hand_over(survey, world, &node.name, &|other| other != node.name);
-        let (old, new) = (member.peer_urls.join(","), node.advertise_peer_urls.clone());
-        let reason = format!("the spec moves it from {old}");
-        let (name, member) = (node.name.clone(), member.id.to_string());
-        world.step(Action::UpdateMember { node: name, member, peer_urls: new }, reason);
-        let changes = survey.changes(&node.name);
-        world.step(
-            Action::RestartNode { node: node.name.clone(), changes },
-            "it serves its new peer URLs from then on",
-        );
-    }
-    Some(())
-}
-
 /// R5: all voters but the one that it is about are healthy.
-fn permitted(survey: &Survey<'_>, world: &mut World, target: &str) -> Option<()> {
+pub(super) fn permitted(survey: &Survey<'_>, world: &mut World, target: &str) -> Option<()> {
     let healthy = i64::try_from(world.healthy().len()).unwrap_or(i64::MAX);
     let is_voter = membership::listed(survey, target).is_some_and(|member| !member.learner);
     let excused = i64::from(is_voter && !world.is_healthy(target));

@@ -2,7 +2,7 @@
 
 use super::{
     action::Action,
-    membership,
+    membership, moves,
     note::{Note, NoteKind, Rule},
     survey::Survey,
     table::Outcome,
@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{generate::Change, spec::NodeSpec};
 
-/// Restarts every node that runs with something else than the spec wants.
+/// Restarts every node that runs with something else than the spec wants; where the cluster has to be told first, that
+/// is a change of its own.
 pub(super) fn rolling(survey: &Survey<'_>, world: &mut World) {
     let done = |name: &str| {
         let restarts =
@@ -19,7 +20,7 @@ pub(super) fn rolling(survey: &Survey<'_>, world: &mut World) {
         world.steps.iter().any(|step| restarts(&step.action))
     };
     let mut nodes = survey.with(|outcome| outcome == Outcome::Restart);
-    nodes.retain(|node| !done(&node.name));
+    nodes.retain(|node| !done(&node.name) && !moves::is_untold(survey, node));
     zones::restart_order(survey, &mut nodes, |name| world.is_healthy(name));
     for node in nodes {
         let changes = survey.changes(&node.name);

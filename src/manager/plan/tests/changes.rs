@@ -168,6 +168,34 @@ fn moved_peer_urls_are_told_to_the_cluster_before_the_node_serves_them() {
     keep("peer_url_changed", &scene);
 }
 
+/// R11: two members that nobody can dial would be one too many.
+#[test]
+fn a_member_that_was_told_of_is_restarted_before_the_next_one_moves() {
+    let mut scene = Scene::healthy(3);
+    for (at, node) in scene.spec.nodes.iter_mut().enumerate() {
+        node.advertise_peer_urls = vec![format!("http://127.0.0.1:{}", at + 7)];
+        node.listen_peer_urls.clone_from(&node.advertise_peer_urls);
+    }
+    let told = |scene: &mut Scene, at: usize| {
+        let mut members = scene.observation.members.known().cloned().unwrap();
+        members[at].peer_urls.clone_from(&scene.spec.nodes[at].advertise_peer_urls);
+        scene.observation.members = Fact::Known(members);
+    };
+    let first = steps(&scene.converge());
+    assert_eq!(first[..2], ["move the peer URLs of n2 to http://127.0.0.1:8", "restart n2"]);
+    told(&mut scene, 1);
+    let next = steps(&scene.converge());
+    assert_eq!(next[..2], ["restart n2", "move the peer URLs of n3 to http://127.0.0.1:9"]);
+    // It cannot be restarted now: only what is ill anyway may move.
+    scene.ill("n3", "deadline exceeded");
+    let next = steps(&scene.converge());
+    assert_eq!(next[..2], ["move the peer URLs of n3 to http://127.0.0.1:9", "restart n3"]);
+    assert!(
+        !next.contains(&"move the peer URLs of n1 to http://127.0.0.1:7".to_owned()),
+        "{next:?}"
+    );
+}
+
 /// R4: a member removed behind our back is drift until an apply, and comes back as another member.
 #[test]
 fn a_removed_member_that_the_spec_still_names_begins_anew() {
