@@ -6,7 +6,10 @@ use anyhow::{Result, ensure};
 
 use crate::{
     crash::writers::{Writers, note},
-    harness::{cluster::Cluster, oracle::Kind},
+    harness::{
+        cluster::{Cluster, Node},
+        oracle::Kind,
+    },
 };
 
 /// A writer gives up after 3 s: a longest pause near that is a request that got no answer at all.
@@ -16,7 +19,7 @@ const UNANSWERED: Duration = Duration::from_millis(2500);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_is_left_without_an_answer_by_a_planned_stop() -> Result<()> {
     let mut cluster = Cluster::start(Kind::Ours, 3, &[]).await?;
-    let urls: Vec<String> = cluster.nodes.iter().map(|node| node.url()).collect();
+    let urls: Vec<String> = cluster.nodes.iter().map(Node::url).collect();
     let writers = Writers::start(&urls, 2)?;
     let progress = writers.progress();
     writers.acknowledged_more(50).await?;

@@ -118,15 +118,22 @@ async fn govern(
     });
     if let Some((member, agent)) = gone
         && holds_no_member(cluster, spec, &agent.host, silent).await
+        && is_idle(cluster)
     {
         tracing::info!("the agent of {} leaves: the spec has no node there", agent.host);
         return cluster.control.propose_change(removal(*member));
     }
     if !wanted.contains(many.file.host.as_str())
         && holds_no_member(cluster, spec, &many.file.host, silent).await
+        && is_idle(cluster)
     {
         hand_over(cluster, &state, &wanted);
     }
+}
+
+/// While something is under way all agents stay: who follows it at one that left would not hear of its end.
+fn is_idle(cluster: &Cluster) -> bool {
+    cluster.control.state().goal.is_none()
 }
 
 /// An agent does not let itself go: whoever leads next does.

@@ -57,7 +57,7 @@ pub struct ControlState {
     /// Number of the newest goal, counted up.
     #[serde(default)]
     pub goal_number: u64,
-    /// A goal that waits for a host to answer again.
+    /// A goal that waits for a host to answer again, or for the agent that asked for it.
     #[serde(default)]
     pub deferred: Option<Goal>,
     /// The agents and who leads them.
@@ -242,6 +242,8 @@ impl ControlState {
                     digest: digest.clone(),
                     source: source.clone(),
                 });
+                // The goal follows at once; if its proposer is lost before, whoever leads next goes on.
+                self.deferred = Some(Goal::Converge);
                 self.log(envelope, "", format!("spec revision {} from {source}", actual + 1));
             }
             Entry::Goal(goal) => {

@@ -19,9 +19,8 @@ use crate::{
 const ENDS: u32 = 3;
 /// Writes and syncs of a journal in which a leading agent does a step or two.
 const STEPS: u32 = 24;
-/// Most of them that one change can take.
-const STEPS_MAX: u32 = 400;
-
+/// A writer gives up after 3 s: a longest gap near that is a request without any answer.
+const UNANSWERED: Duration = Duration::from_millis(2500);
 /// A change of the spec, by its name.
 type Change = (&'static str, fn(&mut Hosts) -> Result<()>);
 
@@ -86,13 +85,18 @@ fn change(
     }
     // What it said depends on whether its agent lived; whether the spec was put on record does, too.
     drop(crate::harness::hosts::joined(apply)?);
-    let said = hosts.run(&["apply", "cluster.toml", "--timeout", "120s"])?;
-    ensure!(said.code == 0, "{name}: {said:?}");
+    // The agents may not have found a leader yet.
+    wait::until_blocking(SOON, "the change is through", || {
+        let said = hosts.run(&["apply", "cluster.toml", "--timeout", "120s"])?;
+        ensure!(said.code == 0, "{name}: {said:?}");
+        Ok::<_, anyhow::Error>(())
+    })?;
     hosts.all_alive()?;
     Ok(ended)
 }
 
-fn check(hosts: &Hosts, load: &Load, name: &str, ended: u32) -> Result<()> {
+/// The cluster is what the spec says. Returns the longest time in which no write was acknowledged.
+fn check(hosts: &Hosts, load: &Load, name: &str, ended: u32) -> Result<Duration> {
     let status = hosts.await_converged(hosts.numbers[0])?;
     let names: Vec<String> = hosts.numbers.iter().map(|host| format!("n{host}")).collect();
     let members = status["members"].as_array().context("members")?;
@@ -100,11 +104,9 @@ fn check(hosts: &Hosts, load: &Load, name: &str, ended: u32) -> Result<()> {
     assert_eq!(found, names, "{name}");
     ensure!(members.iter().all(|member| member["health"] == "healthy"), "{name}: {status:#}");
     assert_eq!(status["quorum"]["voters"], names.len(), "{name}: {status:#}");
-    note(&format!(
-        "{name}: {ended} leading agents ended; longest write gap {:?}",
-        load.longest_gap()
-    ));
-    Ok(())
+    let gap = load.longest_gap();
+    note(&format!("{name}: {ended} leading agents ended; longest write gap {gap:?}"));
+    Ok(gap)
 }
 
 #[test]
@@ -126,31 +128,6 @@ fn a_change_is_completed_wherever_leading_agents_end() -> Result<()> {
     Ok(())
 }
 
-/// The whole of it: every change again and again, its leading agent ending one write later each time.
-#[test]
-#[ignore = "takes hours: scripts/test --run-ignored only every_write"]
-fn a_change_is_completed_if_its_leading_agent_ends_at_every_write() -> Result<()> {
-    let mut hosts = Hosts::with_killable_agents(3, 1, &flags(5000))?;
-    hosts.apply()?;
-    let mut step = 1;
-    while step < STEPS_MAX {
-        let load = hosts.load();
-        let mut all = 0;
-        for one in CHANGES {
-            let ended = change(&mut hosts, one, 1, &mut || step)?;
-            check(&hosts, &load, one.0, ended)?;
-            all += ended;
-        }
-        load.check_on(hosts.urls())?;
-        note(&format!("step {step}: {all} ended"));
-        if all == 0 {
-            return Ok(());
-        }
-        step += 1;
-    }
-    anyhow::bail!("agents still ended after {STEPS_MAX} writes")
-}
-
 /// How long clients may wait while all goes well: leadership is handed over, not lost.
 #[test]
 fn a_change_that_goes_well_pauses_writes_for_less_than_an_election() -> Result<()> {
@@ -165,7 +142,8 @@ fn a_change_that_goes_well_pauses_writes_for_less_than_an_election() -> Result<(
     for (name, edit) in CHANGES {
         edit(&mut hosts)?;
         hosts.apply()?;
-        check(&hosts, &load, name, 0)?;
+        let gap = check(&hosts, &load, name, 0)?;
+        ensure!(gap < UNANSWERED, "{name}: a client got no answer for {gap:?}");
     }
     load.check_on(hosts.urls())?;
     Ok(())
