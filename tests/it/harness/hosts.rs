@@ -4,7 +4,12 @@ mod killing;
 mod load;
 
 use std::{
-    fmt::Write as _, fs, path::{Path, PathBuf}, process::Command, thread::JoinHandle, time::Duration,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread::JoinHandle,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
