@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     classify::{Cause, Verdict},
     policy::{Decision, End, Policy, RestartHistory},
-    process::{data_dir_owner, port_owner},
+    process::port_owner,
     record::{ExitRecord, NodeDir, Record, RunRecord, ShimOrder, StopRecord, wall_ms},
     state::{EndSeen, NodeEvent, NodeState, Phase},
     watch::ProcessWatch,
@@ -21,6 +21,7 @@ use super::{
 
 mod adopt;
 mod launch;
+mod reclaim;
 
 /// What a keeper may not decide for itself.
 pub trait Guidance: Send + Sync {
@@ -376,10 +377,6 @@ impl Task {
         if self.workshop.events.try_send(event).is_err() {
             tracing::warn!(node = self.node, "the journal is full; this event is only in the log");
         }
-    }
-
-    fn foreign_owner(&self, order: &ShimOrder) -> Option<String> {
-        data_dir_owner(&order.data_dir).map(|owner| owner.to_string())
     }
 }
 

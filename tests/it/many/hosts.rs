@@ -74,13 +74,12 @@ fn an_agent_that_lost_its_records_comes_back_as_another_and_its_node_runs_on() -
         ensure!(status["hosts"][place]["role"] == "follower", "{status:#}");
         Ok::<_, anyhow::Error>(())
     })?;
-    let status = hosts.status_of(leader)?;
-    let others = |status: &Value| {
-        let mut pids = pids(status);
-        pids.remove(place);
-        pids
-    };
-    assert_eq!(others(&status), others(&before), "no other node was touched");
+    let status = hosts.await_converged(leader)?;
+    assert_eq!(pids(&status), pids(&before), "no node was touched, and its own is kept again");
+    let said = hosts.run(&["restart", &format!("n{lost}")])?;
+    ensure!(said.code == 0, "what was adopted can be stopped and started: {said:?}");
+    let after = pids(&hosts.await_converged(leader)?);
+    ensure!(after[place] != pids(&before)[place], "a new process: {after:?}");
     load.check()?;
     Ok(())
 }

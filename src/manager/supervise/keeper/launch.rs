@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Live, Task};
+use super::{Live, Task, reclaim::Stray};
 use crate::supervise::{
     child,
-    process::ProcessId,
+    process::{ProcessId, data_dir_owner},
     record::{ExitRecord, Record, RunRecord, ShimOrder},
     state::Phase,
     watch::ProcessWatch,
@@ -27,20 +27,18 @@ impl Task {
     /// Starts the node with this order, as the next run.
     pub(super) async fn launch(&mut self, mut order: ShimOrder) -> Result<(), String> {
         self.live = Live::Idle;
-        if let Some(owner) = self.foreign_owner(&order) {
+        let owner = data_dir_owner(&order.data_dir);
+        order.run = self.last_run() + 1;
+        if let Some(owner) = owner {
+            if let Some(stray) = Stray::of(&order, owner.pid) {
+                return self.reclaim(order, stray).await;
+            }
+            let owner = owner.to_string();
             let refused = format!("data dir {} is held by {owner}", order.data_dir.display());
             self.set_phase(Phase::Foreign { owner });
             return Err(refused);
         }
         let disk = &*self.workshop.disk;
-        let mut last_run = 0;
-        if let Record::Known(order) = self.dir.order(disk) {
-            last_run = last_run.max(order.run);
-        }
-        if let Record::Known(run) = self.dir.run(disk) {
-            last_run = last_run.max(run.run);
-        }
-        order.run = last_run + 1;
         let written = disk.create_dir_all(self.dir.root()).map_err(anyhow::Error::from);
         written
             .and_then(|()| self.dir.write_order(disk, &order))
@@ -64,6 +62,19 @@ impl Task {
                 self.set_phase(Phase::Unknown { reason: reason.clone() });
                 Err(reason)
             }
+        }
+    }
+
+    /// The last run that was ordered or begun.
+    fn last_run(&self) -> u64 {
+        let disk = &*self.workshop.disk;
+        let ordered = match self.dir.order(disk) {
+            Record::Known(order) => order.run,
+            Record::Absent | Record::Unreadable(_) => 0,
+        };
+        match self.dir.run(disk) {
+            Record::Known(run) => ordered.max(run.run),
+            Record::Absent | Record::Unreadable(_) => ordered,
         }
     }
 
@@ -163,8 +174,7 @@ impl Task {
 
     /// Whether this process holds something below the data dir, or nobody does (yet).
     pub(super) fn holds_data_dir(run: &RunRecord) -> bool {
-        crate::supervise::process::data_dir_owner(&run.data_dir)
-            .is_none_or(|owner| owner.pid == run.process.pid)
+        data_dir_owner(&run.data_dir).is_none_or(|owner| owner.pid == run.process.pid)
     }
 
     /// Whether a process of the records is alive; "cannot tell" counts as alive.
