@@ -52,7 +52,9 @@ pub(super) async fn plan(spec: &ClusterSpec, environment: &Environment) -> Resul
         let probe = probe::once(process.phase.running()).await;
         nodes.insert(name.clone(), (process, probe));
     }
-    let root = guarded::default_root(&std::path::absolute(state_dir).unwrap_or_default());
+    // As the agent finds it: links followed.
+    let whole = state_dir.canonicalize().or_else(|_| std::path::absolute(state_dir));
+    let root = guarded::default_root(&whole.unwrap_or_default());
     let sources = Sources {
         manager: &environment.manager,
         disk,
