@@ -16,6 +16,7 @@ pub mod local;
 mod mailbox;
 mod many;
 mod orders;
+mod pause;
 mod peer_service;
 mod peers;
 pub(crate) mod planner;

@@ -25,6 +25,7 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc};
 use base::Clock;
 use clap::{FromArgMatches, Parser};
 use disk::Disk;
+use wire::agentpb::PauseRequest;
 
 use crate::supervise::shim::{self, ShimArguments};
 use arguments::{Arguments, Command};
@@ -116,6 +117,15 @@ async fn dispatch(
         Command::Restart(restart) => requests::restart(&restart, environment, screen).await,
         Command::Stop(stop) => requests::stop(&stop, environment, screen).await,
         Command::Start(start) => requests::start(&start, environment, screen).await,
+        Command::Pause(pause) => {
+            let (resume, reason) = (false, pause.reason.clone());
+            let request = PauseRequest { resume, reason, timeout_ms: 0 };
+            requests::pause(request, &pause.request, environment, screen).await
+        }
+        Command::Resume(resume) => {
+            let request = PauseRequest { resume: true, ..PauseRequest::default() };
+            requests::pause(request, &resume.request, environment, screen).await
+        }
         Command::Events(wish) => events::events(&wish, environment, screen).await,
         Command::Endpoints(wish) => endpoints::endpoints(&wish, screen),
         Command::Archives(wish) => archives::archives(&wish, environment, screen),

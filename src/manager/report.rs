@@ -37,6 +37,9 @@ pub struct StatusReport {
     pub goal: Option<String>,
     /// How the last request ended.
     pub last: Option<LastRequest>,
+    /// Whether nothing is to be changed; absent if it is not paused.
+    #[serde(default)]
+    pub paused: Option<PauseReport>,
     /// Votes.
     pub quorum: QuorumReport,
     /// The agent that answers.
@@ -57,10 +60,21 @@ pub struct StatusReport {
 pub struct LastRequest {
     /// `converge`, `stop`, `start` or `restart`.
     pub goal: String,
-    /// `reached`, `failed`, `refused` or `held`.
+    /// `reached`, `failed`, `refused`, `held`, `deferred` or `postponed`.
     pub outcome: String,
     /// Why.
     pub reason: String,
+}
+
+/// A pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseReport {
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// Why, in the operator's words; may be empty.
+    pub reason: String,
+    /// Both in a sentence.
+    pub text: String,
 }
 
 /// Votes.

@@ -20,5 +20,6 @@ mod membership;
 mod mixed;
 mod node;
 mod pages;
+mod pause;
 mod pauses;
 mod tls;

@@ -225,6 +225,11 @@ impl Cluster {
     /// The node's order is over.
     pub(crate) fn end_order(&self, node: &str) {
         self.busy.lock().remove(node);
+        self.touch();
+    }
+
+    /// Something changed that a decision depends on.
+    pub(crate) fn touch(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 

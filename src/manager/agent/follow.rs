@@ -8,8 +8,11 @@ use wire::agentpb::{
     progress::{Kind, Outcome},
 };
 
-use super::{gateway::ProgressStream, reconcile::outcome_of};
-use crate::control::{Control, state::ControlState};
+use super::{
+    gateway::ProgressStream,
+    reconcile::{outcome_of, superseded_by},
+};
+use crate::control::{Control, entry::Goal, state::ControlState};
 
 /// Passes the lines of a request on to who asked, to the very last.
 pub(crate) async fn relay(
@@ -70,7 +73,10 @@ async fn conclude(
 fn verdict(state: &ControlState, goal: u64) -> (Outcome, String) {
     match state.settled.as_ref().filter(|settled| settled.number == goal) {
         Some(settled) => (outcome_of(settled.outcome), settled.reason.clone()),
-        None => (Outcome::Held, "another request took over".to_owned()),
+        None => match &state.goal {
+            Some(Goal::Converge(terms)) => (Outcome::Held, superseded_by(terms.revision)),
+            _ => (Outcome::Held, "another request took over".to_owned()),
+        },
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use wire::agentpb::{
-    ApplyRequest, Progress, RestartRequest, StartRequest, StopRequest,
+    ApplyRequest, PauseRequest, Progress, RestartRequest, StartRequest, StopRequest,
     progress::{Kind, Outcome},
 };
 
@@ -16,11 +16,15 @@ use crate::{
         cluster::Cluster,
         follow, founding,
         many::Many,
+        pause,
         reconcile::Request as Wish,
         service::load,
         voice::{PROGRESS_QUEUE_MAX, Voice},
     },
-    control::{Leadership, entry::Goal},
+    control::{
+        Leadership,
+        entry::{Goal, Terms},
+    },
     observe,
     plan::{Fact, Process},
     report::NO_QUORUM,
@@ -46,6 +50,7 @@ pub(crate) enum Call {
     Stop(StopRequest),
     Start(StartRequest),
     Restart(RestartRequest),
+    Pause(PauseRequest),
 }
 
 /// The entrance. Cheap to clone.
@@ -74,6 +79,7 @@ impl Call {
             Self::Stop(request) => request.timeout_ms,
             Self::Start(request) => request.timeout_ms,
             Self::Restart(request) => request.timeout_ms,
+            Self::Pause(request) => request.timeout_ms,
         };
         if timeout_ms == 0 { TIMEOUT_DEFAULT } else { Duration::from_millis(timeout_ms) }
     }
@@ -195,6 +201,7 @@ impl Gateway {
             Call::Stop(request) => agent.stop(passed_on(request)).await?,
             Call::Start(request) => agent.start(passed_on(request)).await?,
             Call::Restart(request) => agent.restart(passed_on(request)).await?,
+            Call::Pause(request) => agent.pause(passed_on(request)).await?,
         };
         Ok(Box::pin(lines.into_inner()))
     }
@@ -208,7 +215,7 @@ impl Gateway {
                     Ok(loaded) => loaded,
                     Err((outcome, text)) => return Ok(refused(outcome, text).into_inner()),
                 };
-                (Goal::Converge, Some(loaded), request.expect)
+                (Goal::Converge(Terms::default()), Some(loaded), request.expect)
             }
             Call::Stop(request) => (Goal::Stop { nodes: self.named(request.nodes)? }, None, None),
             Call::Start(request) => (Goal::Start { nodes: self.named(request.nodes)? }, None, None),
@@ -217,6 +224,7 @@ impl Gateway {
                 let pid = self.pid(&node).await?;
                 (Goal::Restart { node, pid }, None, None)
             }
+            Call::Pause(request) => return Ok(pause::begin(&self.cluster, request, timeout)),
         };
         self.wish(goal, spec, (timeout, expect))
     }

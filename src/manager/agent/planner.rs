@@ -21,7 +21,7 @@ pub(crate) fn plan_checked(
 /// The planner's word for a committed goal.
 pub(crate) fn wanted_goal(goal: &entry::Goal) -> Goal {
     match goal {
-        entry::Goal::Converge => Goal::Converge,
+        entry::Goal::Converge(_) => Goal::Converge,
         entry::Goal::Stop { nodes } => Goal::Stop(nodes.clone()),
         entry::Goal::Start { nodes } => Goal::Start(nodes.clone()),
         entry::Goal::Restart { node, pid } => Goal::Restart { node: node.clone(), pid: *pid },

@@ -1,6 +1,8 @@
 //! The reconcile loop: look, plan, check, carry out one step, journal, and again until the plan is
 //! empty. The only task that changes anything; requests come in one at a time.
 
+mod accept;
+mod endings;
 mod hold;
 mod maintain;
 mod reign;
@@ -11,7 +13,6 @@ use tokio::{
     sync::mpsc,
     time::{Duration, Instant},
 };
-use wire::agentpb::progress::Outcome;
 
 use crate::{
     agent::{
@@ -22,13 +23,15 @@ use crate::{
     control::{
         ControlError,
         entry::{Entry, Goal, Settlement},
-        state::ControlState,
     },
     execute::{Step, execute},
     observe,
     plan::{Action, NoteKind, Plan},
     spec::{ClusterSpec, Loaded},
 };
+pub(crate) use accept::superseded_by;
+use endings::without_steps;
+pub(crate) use endings::{outcome_of, unrecorded};
 
 /// Requests waiting.
 pub(crate) const REQUESTS_MAX: usize = 4;
@@ -165,66 +168,6 @@ impl Reconciler {
         self.cluster.tools.pulse.promise(within);
     }
 
-    /// Makes a request the goal, by committed entries.
-    async fn accept(&mut self, request: Request) -> Result<(), ControlError> {
-        if self.cluster.reign().is_none() {
-            let text = "this agent does not lead any more: ask again".to_owned();
-            request.voice.end(Outcome::Failed, text).await;
-            return Ok(());
-        }
-        let state = self.cluster.control.state();
-        if let Some(expected) = request.expect
-            && expected != state.spec_revision()
-        {
-            let text = format!(
-                "the spec is at revision {}, not {expected}: somebody changed it; look at it and apply again",
-                state.spec_revision()
-            );
-            request.voice.end(Outcome::Refused, text).await;
-            return Ok(());
-        }
-        if let Some(before) = self.active.take() {
-            before.voice.end(Outcome::Held, "another request took over".to_owned()).await;
-        }
-        let state = match self.put_on_record(request.goal, request.spec).await {
-            Ok(state) => state,
-            Err(error) => {
-                let (outcome, text) = unrecorded(&error);
-                request.voice.end(outcome, text).await;
-                return only_fatal(error);
-            }
-        };
-        request.voice.is_goal(state.goal_number);
-        self.heed().await;
-        self.moves_tried = 0;
-        let deadline = Instant::now() + request.timeout;
-        self.active = Some(Active { voice: request.voice, deadline, has_told: false });
-        Ok(())
-    }
-
-    /// The spec, if it is another one, then the goal.
-    async fn put_on_record(
-        &self,
-        goal: Goal,
-        spec: Option<Loaded>,
-    ) -> Result<Arc<ControlState>, ControlError> {
-        if let Some(loaded) = spec {
-            let state = self.cluster.control.state();
-            let known = state.spec.as_ref();
-            let source = loaded.spec.source.to_string_lossy().into_owned();
-            if known.is_none_or(|known| known.digest != loaded.digest || known.source != source) {
-                let entry = Entry::Spec {
-                    base: state.spec_revision(),
-                    text: loaded.text,
-                    digest: loaded.digest,
-                    source,
-                };
-                self.cluster.decree(entry).await?;
-            }
-        }
-        self.cluster.decree(Entry::Goal(goal)).await
-    }
-
     /// One turn towards the goal; returns how long to wait before the next, if at all.
     async fn pursue(&mut self) -> Result<Option<Duration>, ControlError> {
         let Some(mut active) = self.active.take() else { return Ok(None) };
@@ -267,6 +210,9 @@ impl Reconciler {
         if active.voice.has_hung_up() {
             let reason = "interrupted; apply again to go on".to_owned();
             return Ok(Turn::Over(Settlement::Held, reason));
+        }
+        if let Some(over) = self.forbidden(&state, &goal) {
+            return Ok(over);
         }
         let plan = self.look_and_plan(&spec, &goal).await;
         if plan.is_refused() {
@@ -368,56 +314,4 @@ async fn carry_out(
     let verb = if has_worked { "" } else { "failed: " };
     step.voice.step_done(format!("{said}: {verb}{text}")).await;
     Ok(done)
-}
-
-fn without_steps(goal: &Goal, plan: &Plan, late: bool) -> Turn {
-    if plan.is_converged() {
-        let reached = match goal {
-            Goal::Converge => "converged",
-            Goal::Stop { .. } => "stopped; membership and data are as they were",
-            Goal::Start { .. } => "started",
-            Goal::Restart { .. } => "restarted",
-        };
-        return Turn::Over(Settlement::Reached, reached.to_owned());
-    }
-    if plan.has(NoteKind::Blocked) {
-        return Turn::Over(Settlement::Failed, notes_text(plan, NoteKind::Blocked));
-    }
-    let waiting = notes_text(plan, NoteKind::Wait);
-    if late {
-        return Turn::Over(Settlement::Failed, format!("out of time: {waiting}"));
-    }
-    Turn::Wait(waiting)
-}
-
-/// A goal's end as its listener is told.
-pub(crate) fn outcome_of(settlement: Settlement) -> Outcome {
-    match settlement {
-        Settlement::Reached => Outcome::Converged,
-        Settlement::Failed | Settlement::Deferred => Outcome::Failed,
-        Settlement::Refused => Outcome::Refused,
-        Settlement::Held => Outcome::Held,
-    }
-}
-
-/// What is told to who asked for what could not be put on record.
-fn unrecorded(error: &ControlError) -> (Outcome, String) {
-    let text = base::ErrorChain(error).to_string();
-    match error {
-        ControlError::Unanswered(_) => {
-            let after =
-                "it may still be put on record when they answer again: look at the status then";
-            (Outcome::NoQuorum, format!("{text}; {after}"))
-        }
-        _ => (Outcome::Failed, text),
-    }
-}
-
-/// A rejected entry concerns its proposer only; a log that cannot be written ends the agent.
-fn only_fatal(error: ControlError) -> Result<(), ControlError> {
-    match error {
-        // Its proposer was told; the loop goes on and sees for itself who leads.
-        error if !error.is_fatal() => Ok(()),
-        fatal => Err(fatal),
-    }
 }

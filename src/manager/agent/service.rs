@@ -8,9 +8,9 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 use wire::agentpb::{
     ApplyRequest, EventsRequest, EventsResponse, HelloRequest, HelloResponse, LogChunk,
-    LogsRequest, LogsResponse, PlanRequest, PlanResponse, ReadLogsRequest, RestartRequest,
-    ShutdownRequest, ShutdownResponse, StartRequest, StatusRequest, StatusResponse, StopRequest,
-    agent_server::Agent, progress::Outcome,
+    LogsRequest, LogsResponse, PauseRequest, PlanRequest, PlanResponse, ReadLogsRequest,
+    RestartRequest, ShutdownRequest, ShutdownResponse, StartRequest, StatusRequest, StatusResponse,
+    StopRequest, agent_server::Agent, progress::Outcome,
 };
 
 use crate::{
@@ -22,7 +22,10 @@ use crate::{
         planner::{notes_text, plan_checked, wanted_goal},
         tail,
     },
-    control::{Leadership, entry::Goal},
+    control::{
+        Leadership,
+        entry::{Goal, Terms},
+    },
     observe,
     pki::preflight,
     plan::NoteKind,
@@ -48,6 +51,7 @@ impl Agent for Service {
     type StopStream = ProgressStream;
     type StartStream = ProgressStream;
     type RestartStream = ProgressStream;
+    type PauseStream = ProgressStream;
     type ReadLogsStream = LogStream;
 
     async fn apply(
@@ -67,9 +71,12 @@ impl Agent for Service {
         // As `apply` would do it, which takes back that nodes were stopped.
         let mut history = observe::history(&cluster.control.state());
         history.stopped.clear();
-        let goal = wanted_goal(&Goal::Converge);
+        let goal = wanted_goal(&Goal::Converge(Terms::default()));
         let plan = plan_checked(&goal, &loaded.spec, &observation, &history);
         let mut text = crate::plan::render::text(&plan);
+        if let Some(pause) = &cluster.control.state().paused {
+            text = format!("{pause}: nothing is carried out before etcd-manager resume\n{text}");
+        }
         if cluster.control.leadership() == Leadership::Nobody {
             text = format!("{}\n{text}", report::NO_QUORUM);
         }
@@ -127,6 +134,14 @@ impl Agent for Service {
     ) -> Result<Response<Self::RestartStream>, Status> {
         let is_passed_on = is_passed_on(&request);
         self.gateway.ask(Call::Restart(request.into_inner()), is_passed_on).await
+    }
+
+    async fn pause(
+        &self,
+        request: Request<PauseRequest>,
+    ) -> Result<Response<Self::PauseStream>, Status> {
+        let is_passed_on = is_passed_on(&request);
+        self.gateway.ask(Call::Pause(request.into_inner()), is_passed_on).await
     }
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<LogsResponse>, Status> {

@@ -18,7 +18,10 @@ use crate::{
         planner::{plan_checked, wanted_goal},
         service::accepts,
     },
-    control::{entry::Goal, state::ControlState},
+    control::{
+        entry::{Goal, Terms},
+        state::ControlState,
+    },
     observe,
     spec::{self, Loaded},
 };
@@ -187,7 +190,7 @@ async fn show(cluster: &Cluster, loaded: &Loaded, source: &Path) {
     }
     let observation = observe::observe_draft(cluster, loaded).await;
     let history = observe::history(&cluster.control.state());
-    let goal = wanted_goal(&Goal::Converge);
+    let goal = wanted_goal(&Goal::Converge(Terms::default()));
     let plan = plan_checked(&goal, &loaded.spec, &observation, &history);
     tracing::info!(
         "{} was edited; the plan:\n{}",

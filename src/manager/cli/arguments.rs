@@ -4,6 +4,7 @@ pub(super) mod archives;
 pub(super) mod endpoints;
 pub(super) mod events;
 pub(super) mod member;
+pub(super) mod pause;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -47,6 +48,13 @@ pub(super) enum Command {
     Stop(Stop),
     /// Start stopped nodes
     Start(Start),
+    /// Have nothing changed until `resume`; nodes are supervised on
+    ///
+    /// The step under way is finished first. Plans and drift are shown on, and a node that crashes is restarted as it
+    /// was. An apply is put on record and goes on after `resume`; stop, start and restart are refused.
+    Pause(pause::Pause),
+    /// End a pause, and carry out what was put on record meanwhile
+    Resume(pause::Resume),
     /// Show what was decided, why, and what came of it
     Events(events::Events),
     /// Print how clients reach the cluster: the variables that etcdctl reads

@@ -14,7 +14,7 @@ pub(super) const BAD_SPEC: u8 = 3;
 pub(super) const NO_AGENT: u8 = 4;
 /// A safety rule forbids it; nothing was touched.
 pub(super) const REFUSED: u8 = 5;
-/// Interrupted: the running step is finished, the rest waits for the next apply.
+/// On record, and not carried out to the end: the running step is finished.
 pub(super) const HELD: u8 = 6;
 /// Another agent has the state dir.
 pub(super) const TAKEN: u8 = 7;
@@ -33,7 +33,11 @@ pub fn exit_codes() -> [(u8, &'static str); 10] {
         (BAD_SPEC, "the spec is wrong; nothing was touched"),
         (NO_AGENT, "no agent answers, and none could be started"),
         (REFUSED, "a safety rule or the agent refuses it; nothing was touched"),
-        (HELD, "interrupted: the running step is finished, the rest waits for the next apply"),
+        (
+            HELD,
+            "on record, and not carried out to the end: interrupted, superseded, paused or waiting for \
+             a time; the running step is finished",
+        ),
         (TAKEN, "another agent runs on this state dir"),
         (UNREADABLE, "the agent's own state cannot be read or written; it does nothing"),
         (NO_QUORUM, "the agents have no quorum, so nothing can be changed; nodes run on"),

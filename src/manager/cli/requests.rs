@@ -3,13 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use wire::agentpb::{
-    ApplyRequest, HelloRequest, PlanRequest, RestartRequest, ShutdownRequest, StartRequest,
-    StatusRequest, StopRequest,
+    ApplyRequest, HelloRequest, PauseRequest, PlanRequest, RestartRequest, ShutdownRequest,
+    StartRequest, StatusRequest, StopRequest,
 };
 
 use super::{
     Environment,
-    arguments::{Apply, Output, Reach, Restart, Start, Status, Stop},
+    arguments::{Apply, Output, Reach, Restart, Start, Status, Stop, pause::Asking},
     connect, offline,
     outcome::{Failure, Outcome},
     progress,
@@ -191,6 +191,20 @@ pub(super) async fn start(
     let request = StartRequest { nodes: start.nodes.clone(), timeout_ms: millis(start.timeout) };
     let lines = agent.start(request).await?.into_inner();
     progress::follow(lines, start.output, screen).await
+}
+
+/// Pauses or resumes.
+pub(super) async fn pause(
+    request: PauseRequest,
+    asking: &Asking,
+    environment: &Environment,
+    screen: &mut Screen,
+) -> Result<Outcome, Failure> {
+    let loaded = load(&asking.spec.file, screen)?;
+    let mut agent = connect::ensure(&loaded.spec, &asking.reach, environment).await?;
+    let request = PauseRequest { timeout_ms: millis(asking.timeout), ..request };
+    let lines = agent.pause(request).await?.into_inner();
+    progress::follow(lines, asking.output, screen).await
 }
 
 /// Stops nodes; where nothing was ever started there is nothing to do.

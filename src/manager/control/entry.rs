@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::generate::{Lineage, first_incarnation};
 
 /// Version of the entries this build writes, and the highest it understands.
-pub const ENTRY_VERSION: u32 = 2;
+pub const ENTRY_VERSION: u32 = 3;
 
 /// An entry as it stands in the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +143,13 @@ pub enum Entry {
         /// The run that ended, if it is an end.
         ended_run: Option<u64>,
     },
+    /// Nothing is changed until it is resumed. Since version 3.
+    Paused {
+        /// Why, in the operator's words; may be empty.
+        reason: String,
+    },
+    /// The pause is over. Since version 3.
+    Resumed,
     /// An agent leads from here on: orders of earlier reigns are void. Since version 2.
     Reign {
         /// Its control member id.
@@ -225,6 +232,9 @@ impl Entry {
     #[must_use]
     pub const fn version(&self) -> u32 {
         match self {
+            Self::Paused { .. }
+            | Self::Resumed
+            | Self::Settled { outcome: Settlement::Postponed, .. } => 3,
             Self::Reign { .. }
             | Self::Agent { .. }
             | Self::Order { .. }
@@ -243,7 +253,7 @@ impl Entry {
 #[serde(tag = "goal", rename_all = "kebab-case")]
 pub enum Goal {
     /// Make the cluster what the spec says.
-    Converge,
+    Converge(Terms),
     /// Stop these nodes.
     Stop {
         /// The nodes.
@@ -263,12 +273,31 @@ pub enum Goal {
     },
 }
 
+/// On what terms the cluster is made what the spec says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The revision of the spec that it works towards, and no other; 0 in records of earlier builds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u64,
+    /// After this wall time, in milliseconds since 1970, no further step begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Whether disruptive steps need no maintenance window.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Goal {
     /// Its name in the status document.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Converge => "converge",
+            Self::Converge(_) => "converge",
             Self::Stop { .. } => "stop",
             Self::Start { .. } => "start",
             Self::Restart { .. } => "restart",
@@ -290,6 +319,8 @@ pub enum Settlement {
     Held,
     /// A host does not answer: it goes on by itself when it does. Since version 2.
     Deferred,
+    /// It is paused, or no maintenance window is open: it goes on by itself then. Since version 3.
+    Postponed,
 }
 
 mod id_number {

@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use base::{ClusterId, MemberId};
 use serde::{Deserialize, Serialize};
 
-use super::entry::{ENTRY_VERSION, Entry, Envelope, Goal, Settlement};
+use super::entry::{ENTRY_VERSION, Entry, Envelope, Goal, Settlement, Terms};
 
 mod events;
 mod group;
 mod members;
+mod pause;
 
 use crate::generate::{InitialState, Lineage};
 pub use events::Event;
 pub use group::{AgentRecord, GroupRecord, OrderEnd, OrderRecord, ReignRecord};
+pub use pause::Pause;
 
 /// Journal lines kept.
 const JOURNAL_MAX: usize = 200;
@@ -60,6 +62,9 @@ pub struct ControlState {
     /// A goal that waits for a host to answer again, or for the agent that asked for it.
     #[serde(default)]
     pub deferred: Option<Goal>,
+    /// Whether nothing is to be changed, since when and why.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// The agents and who leads them.
     #[serde(default)]
     pub group: GroupRecord,
@@ -243,7 +248,8 @@ impl ControlState {
                     source: source.clone(),
                 });
                 // The goal follows at once; if its proposer is lost before, whoever leads next goes on.
-                self.deferred = Some(Goal::Converge);
+                let revision = actual + 1;
+                self.deferred = Some(Goal::Converge(Terms { revision, ..Terms::default() }));
                 self.log(envelope, "", format!("spec revision {} from {source}", actual + 1));
             }
             Entry::Goal(goal) => {
@@ -254,7 +260,7 @@ impl ControlState {
             }
             Entry::Settled { outcome, reason } => {
                 if let Some(goal) = self.goal.take() {
-                    if *outcome == Settlement::Deferred {
+                    if matches!(outcome, Settlement::Deferred | Settlement::Postponed) {
                         self.deferred = Some(goal.clone());
                     }
                     let (reason, number) = (reason.clone(), self.goal_number);
@@ -283,6 +289,7 @@ impl ControlState {
             | Entry::Left { .. }
             | Entry::Placed { .. }
             | Entry::Happened { .. } => self.apply_node_entry(envelope)?,
+            Entry::Paused { .. } | Entry::Resumed => self.pause_or_resume(envelope),
             Entry::Reign { .. }
             | Entry::Agent { .. }
             | Entry::Order { .. }
@@ -333,7 +340,7 @@ impl ControlState {
     fn forget_stops(&mut self, goal: &Goal) {
         for (name, node) in &mut self.nodes {
             let taken_back = match goal {
-                Goal::Converge => true,
+                Goal::Converge(_) => true,
                 Goal::Start { nodes } => nodes.contains(name),
                 Goal::Restart { node, .. } => node == name,
                 Goal::Stop { .. } => false,

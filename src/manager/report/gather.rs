@@ -5,15 +5,18 @@ use std::{collections::BTreeMap, time::SystemTime};
 use serde::Serialize;
 
 use super::{
-    AgentReport, HostReport, JournalReport, LastExit, LastRequest, MemberReport, QuorumReport,
-    STATUS_SCHEMA, StatusReport, certificates::first_to_expire, current,
+    AgentReport, HostReport, JournalReport, LastExit, LastRequest, MemberReport, PauseReport,
+    QuorumReport, STATUS_SCHEMA, StatusReport, certificates::first_to_expire, current,
 };
 use crate::{
     agent::{
         cluster::Cluster,
         planner::{plan_checked, wanted_goal},
     },
-    control::{entry::Goal, state::ControlState},
+    control::{
+        entry::{Goal, Terms},
+        state::ControlState,
+    },
     observe::{
         self,
         probe::Probe,
@@ -46,7 +49,12 @@ pub(crate) async fn gather(cluster: &Cluster) -> StatusReport {
     let sights = sights::look_around(cluster, &spec, None).await;
     let observation = sights::merge(&sights, &cluster.tools.manager, &spec);
     let history = observe::history(&state);
-    let plan = plan_checked(&wanted_goal(&Goal::Converge), &spec, &observation, &history);
+    let plan = plan_checked(
+        &wanted_goal(&Goal::Converge(Terms::default())),
+        &spec,
+        &observation,
+        &history,
+    );
     report.cluster.clone_from(&spec.name);
     report.converged = plan.is_converged() && state.goal.is_none() && current.is_ok();
     report.notes = notes(&plan);
@@ -80,6 +88,11 @@ fn frame(cluster: &Cluster, state: &ControlState) -> StatusReport {
             goal: settled.goal.word().to_owned(),
             outcome: word(&settled.outcome),
             reason: settled.reason.clone(),
+        }),
+        paused: state.paused.as_ref().map(|pause| PauseReport {
+            since_ms: pause.since_ms,
+            reason: pause.reason.clone(),
+            text: pause.to_string(),
         }),
         quorum: QuorumReport { voters: 0, healthy: 0, tolerance: -1 },
         agent: AgentReport {

@@ -18,6 +18,9 @@ pub fn table(report: &StatusReport) -> String {
         text.push('\n');
     };
     line(heading(report));
+    if let Some(pause) = &report.paused {
+        line(format!("{}: nothing is changed before etcd-manager resume", pause.text));
+    }
     line(String::new());
     let mut rows: Vec<Vec<String>> =
         vec![COLUMNS.iter().chain(&["RESTARTS"]).map(|&name| name.to_owned()).collect()];

@@ -68,6 +68,11 @@ fn report() -> StatusReport {
             outcome: "reached".to_owned(),
             reason: "converged".to_owned(),
         }),
+        paused: Some(PauseReport {
+            since_ms: 1_000,
+            reason: "moving racks".to_owned(),
+            text: "paused since 1970-01-01T00:00:01Z (moving racks)".to_owned(),
+        }),
         quorum: QuorumReport { voters: 2, healthy: 1, tolerance: -1 },
         agent: AgentReport {
             pid: 1,
@@ -148,6 +153,7 @@ fn the_table_says_what_is_wrong_and_what_to_do() {
     let shown = table(&report());
     let expected = "\
 cluster local (f39784fca07c9c3c): 1 of 2 voters healthy, NO QUORUM; spec revision 1, not converged
+paused since 1970-01-01T00:00:01Z (moving racks): nothing is changed before etcd-manager resume
 
 MEMBER  ID                STATE        ROLE    HEALTH     TERM  INDEX  LAG  DB SIZE   VERSION  PID   UPTIME  RESTARTS
 n1      8a226de9f9616fcd  running      leader  healthy    2     9      0    20.0 KiB  3.5.1    4711  1m 1s   1

@@ -23,7 +23,7 @@ impl Reconciler {
     /// What fails while a host does not answer is put off: it goes on by itself when it does.
     pub(super) async fn put_off(&self, goal: &Goal, turn: Turn) -> Turn {
         let Turn::Over(Settlement::Failed, reason) = turn else { return turn };
-        let (Some(_), Goal::Converge) = (&self.cluster.many, goal) else {
+        let (Some(_), Goal::Converge(_)) = (&self.cluster.many, goal) else {
             return Turn::Over(Settlement::Failed, reason);
         };
         let Ok(Some(spec)) = self.cluster.spec() else {
@@ -47,10 +47,14 @@ impl Reconciler {
     /// Nothing else is changed: drift waits for an `apply`.
     pub(super) async fn maintain(&mut self) -> Result<Option<Duration>, ControlError> {
         let Ok(Some(spec)) = self.cluster.spec() else { return Ok(Some(TICK)) };
-        if self.cluster.control.state().deferred.is_some() {
-            return self.resume(&spec).await;
-        }
         let tick = if self.cluster.many.is_some() { TICK_MANY } else { TICK };
+        let state = self.cluster.control.state();
+        match (&state.deferred, &state.paused) {
+            // A node started now would not be as it was, but as what waits says.
+            (Some(_), Some(_)) => return Ok(Some(tick)),
+            (Some(_), None) => return self.resume(&spec).await,
+            (None, _) => {}
+        }
         let nodes = self.down_and_wanted(&spec).await;
         if nodes.is_empty() {
             return Ok(Some(tick));

@@ -56,8 +56,8 @@ async fn what_was_committed_survives_a_power_cut() {
 async fn entries_are_folded_in_order_and_rejections_reach_their_proposer() {
     let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
     let control = open(&disk, &dir()).await.unwrap();
-    control.commit(Entry::Goal(Goal::Converge)).await.unwrap();
-    assert_eq!(control.state().goal, Some(Goal::Converge));
+    control.commit(Entry::Goal(Goal::Converge(Default::default()))).await.unwrap();
+    assert_eq!(control.state().goal, Some(Goal::Converge(Default::default())));
     let refused = control.commit(Entry::LineageFormed).await.unwrap_err();
     assert!(matches!(refused, ControlError::Rejected(Rejected::NotPrepared)), "{refused:?}");
     close(control, &disk, &dir()).await;

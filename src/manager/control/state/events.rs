@@ -15,7 +15,7 @@ pub struct Event {
     pub number: u64,
     /// Wall time of the agent that told it, in milliseconds since 1970.
     pub at_ms: u64,
-    /// `spec`, `request`, `settled`, `step`, `lineage`, `member`, `node`, `leader` or `agent`.
+    /// `spec`, `request`, `settled`, `step`, `lineage`, `member`, `node`, `pause`, `leader` or `agent`.
     pub kind: String,
     /// Host of the agent that decided it; empty where one agent has all nodes.
     pub host: String,
@@ -25,7 +25,7 @@ pub struct Event {
     pub what: String,
     /// Why, in one sentence; empty where nobody said.
     pub why: String,
-    /// `begun`, `done` or `failed`; of a settled request `reached`, `failed`, `refused`, `held` or `deferred`.
+    /// `begun`, `done` or `failed`; of a settled request `reached`, `failed`, `refused`, `held`, `deferred` or `postponed`.
     pub outcome: String,
     /// What came of it; empty where there is nothing to tell.
     pub result: String,
@@ -73,6 +73,8 @@ impl ControlState {
             Entry::Promoted { .. } => ("member", "has its vote".to_owned(), "done"),
             Entry::Left { .. } => ("member", "is no member any more".to_owned(), "done"),
             Entry::Happened { text, .. } => ("node", text.clone(), "done"),
+            Entry::Paused { .. } => ("pause", "paused".to_owned(), "done"),
+            Entry::Resumed => ("pause", "resumed".to_owned(), "done"),
             Entry::Reign { term, .. } => ("leader", format!("leads from term {term} on"), "done"),
             Entry::Agent { address, build, .. } => {
                 ("agent", format!("at {address}, build {build}"), "done")
@@ -98,7 +100,7 @@ impl ControlState {
         match entry {
             Entry::Intent { reason, .. } => (reason.clone(), none()),
             Entry::Outcome { text, .. } => (self.intent_reason.clone(), text.clone()),
-            Entry::Settled { reason, .. } => (reason.clone(), none()),
+            Entry::Settled { reason, .. } | Entry::Paused { reason } => (reason.clone(), none()),
             Entry::Left { archived, .. } => (
                 none(),
                 archived.as_ref().map_or_else(none, |place| format!("its data is in {place}")),
@@ -127,7 +129,7 @@ fn wanted(goal: &Goal) -> String {
         nodes.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
     };
     match goal {
-        Goal::Converge => goal.word().to_owned(),
+        Goal::Converge(_) => goal.word().to_owned(),
         Goal::Stop { nodes } | Goal::Start { nodes } => format!("{} {}", goal.word(), list(nodes)),
         Goal::Restart { node, .. } => format!("{} {node}", goal.word()),
     }
@@ -140,6 +142,7 @@ const fn settlement(outcome: Settlement) -> &'static str {
         Settlement::Refused => "refused",
         Settlement::Held => "held",
         Settlement::Deferred => "deferred",
+        Settlement::Postponed => "postponed",
     }
 }
 
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn a_step_is_told_with_its_reason_and_what_came_of_it() {
         let mut state = ControlState::default();
-        told(&mut state, 5, Entry::Goal(Goal::Converge));
+        told(&mut state, 5, Entry::Goal(Goal::Converge(Default::default())));
         told(&mut state, 6, intent());
         told(&mut state, 7, Entry::Outcome { done: false, text: "no such file".into() });
         let reason = "start n1: no such file".to_owned();

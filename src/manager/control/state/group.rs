@@ -73,6 +73,12 @@ impl GroupRecord {
         agents.find(|(_, agent)| agent.host == host).map(|(member, agent)| (*member, agent))
     }
 
+    /// Whether no agent is known to be of a build that does not understand entries of this version.
+    #[must_use]
+    pub fn understands(&self, version: u32) -> bool {
+        self.agents.values().all(|agent| agent.entry_version == 0 || agent.entry_version >= version)
+    }
+
     /// Highest version of entries that every agent understands; none if one has not said so yet.
     #[must_use]
     pub fn entry_version(&self) -> Option<u32> {

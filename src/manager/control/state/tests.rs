@@ -86,7 +86,7 @@ fn an_entry_of_a_newer_build_is_not_guessed_at() {
 #[test]
 fn a_settled_goal_is_over_and_remembered() {
     let settled = Entry::Settled { outcome: Settlement::Held, reason: "interrupted".into() };
-    let state = fold(&[Entry::Goal(Goal::Converge), settled]);
+    let state = fold(&[Entry::Goal(Goal::Converge(Default::default())), settled]);
     assert_eq!(state.goal, None);
     assert_eq!(state.settled.unwrap().outcome, Settlement::Held);
 }
@@ -141,7 +141,7 @@ fn a_stopped_node_stays_stopped_until_somebody_wants_it() {
     let other = Goal::Start { nodes: ["n2".to_owned()].into() };
     state.apply(&envelope(Entry::Goal(other))).unwrap();
     assert_eq!(state.stopped(), ["n1".to_owned()].into());
-    state.apply(&envelope(Entry::Goal(Goal::Converge))).unwrap();
+    state.apply(&envelope(Entry::Goal(Goal::Converge(Default::default())))).unwrap();
     assert!(state.stopped().is_empty());
     assert!(state.is_wanted("n2") && !state.is_wanted("n1"));
 }
