@@ -11,6 +11,7 @@ mod execute;
 mod expect;
 pub mod generate;
 mod guarded;
+pub mod maintenance;
 mod observe;
 pub mod pki;
 pub mod plan;

@@ -22,4 +22,5 @@ mod node;
 mod pages;
 mod pause;
 mod pauses;
+mod timing;
 mod tls;

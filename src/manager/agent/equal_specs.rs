@@ -80,6 +80,7 @@ async fn apply(gateway: &Gateway, loaded: Loaded) {
         timeout_ms: 0,
         // Nothing was ever applied; whoever comes first wins.
         expect: Some(0),
+        ..ApplyRequest::default()
     };
     let mut lines = match gateway.ask(Call::Apply(request), false).await {
         Ok(lines) => lines.into_inner(),

@@ -21,6 +21,7 @@ use crate::{
         service::load,
         voice::{PROGRESS_QUEUE_MAX, Voice},
     },
+    archives::millis,
     control::{
         Leadership,
         entry::{Goal, Terms},
@@ -215,7 +216,8 @@ impl Gateway {
                     Ok(loaded) => loaded,
                     Err((outcome, text)) => return Ok(refused(outcome, text).into_inner()),
                 };
-                (Goal::Converge(Terms::default()), Some(loaded), request.expect)
+                let terms = self.terms(&request, &loaded.spec);
+                (Goal::Converge(terms), Some(loaded), request.expect)
             }
             Call::Stop(request) => (Goal::Stop { nodes: self.named(request.nodes)? }, None, None),
             Call::Start(request) => (Goal::Start { nodes: self.named(request.nodes)? }, None, None),
@@ -227,6 +229,17 @@ impl Gateway {
             Call::Pause(request) => return Ok(pause::begin(&self.cluster, request, timeout)),
         };
         self.wish(goal, spec, (timeout, expect))
+    }
+
+    fn terms(&self, request: &ApplyRequest, spec: &ClusterSpec) -> Terms {
+        let asked = Duration::from_millis(request.deadline_ms);
+        let deadline = Some(asked).filter(|asked| !asked.is_zero()).or(spec.running.deadline);
+        let now = self.cluster.tools.clock.wall();
+        Terms {
+            deadline_ms: deadline.map(|deadline| millis(now + deadline)),
+            at_once: request.now,
+            ..Terms::default()
+        }
     }
 
     async fn pid(&self, node: &str) -> Result<Option<u32>, Status> {

@@ -6,6 +6,7 @@ mod endings;
 mod hold;
 mod maintain;
 mod reign;
+mod timing;
 
 use std::sync::Arc;
 
@@ -26,12 +27,13 @@ use crate::{
     },
     execute::{Step, execute},
     observe,
-    plan::{Action, NoteKind, Plan},
+    plan::{Action, NoteKind, Observation, Plan},
     spec::{ClusterSpec, Loaded},
 };
 pub(crate) use accept::superseded_by;
 use endings::without_steps;
 pub(crate) use endings::{outcome_of, unrecorded};
+use timing::Prospect;
 
 /// Requests waiting.
 pub(crate) const REQUESTS_MAX: usize = 4;
@@ -172,6 +174,7 @@ impl Reconciler {
     async fn pursue(&mut self) -> Result<Option<Duration>, ControlError> {
         let Some(mut active) = self.active.take() else { return Ok(None) };
         let turn = self.turn(&active).await?;
+        let turn = self.in_time(turn);
         match turn {
             Turn::Again => {
                 self.active = Some(active);
@@ -236,9 +239,13 @@ impl Reconciler {
         let skip = matches!(first.action, Action::MoveLeader { .. }) && self.moves_tried > 0;
         let chosen = if skip { plan.steps.get(1).unwrap_or(first) } else { first };
         // The guard: fresh facts must lead to the same step.
-        let again = self.look_and_plan(&spec, &goal).await;
+        let (again, observation) = self.look(&spec, &goal).await;
         if again.steps.get(usize::from(skip)) != Some(chosen) {
             return Ok(Turn::Again);
+        }
+        let prospect = Prospect { plan: &again, observation: &observation, chosen: &chosen.action };
+        if let Some(turn) = self.untimely((&goal, &spec), prospect, active) {
+            return Ok(turn);
         }
         let is_superseded = || !self.requests.is_empty();
         let step = Step {
@@ -264,9 +271,14 @@ impl Reconciler {
     }
 
     async fn look_and_plan(&self, spec: &ClusterSpec, goal: &Goal) -> Plan {
+        self.look(spec, goal).await.0
+    }
+
+    async fn look(&self, spec: &ClusterSpec, goal: &Goal) -> (Plan, Observation) {
         let observation = observe::observe(&self.cluster, spec).await;
         let history = observe::history(&self.cluster.control.state());
-        plan_checked(&wanted_goal(goal), spec, &observation, &history)
+        let plan = plan_checked(&wanted_goal(goal), spec, &observation, &history);
+        (plan, observation)
     }
 
     /// Records which member each data dir was seen to hold.

@@ -26,7 +26,7 @@ use crate::{
         Leadership,
         entry::{Goal, Terms},
     },
-    observe,
+    maintenance, observe,
     pki::preflight,
     plan::NoteKind,
     report,
@@ -74,6 +74,10 @@ impl Agent for Service {
         let goal = wanted_goal(&Goal::Converge(Terms::default()));
         let plan = plan_checked(&goal, &loaded.spec, &observation, &history);
         let mut text = crate::plan::render::text(&plan);
+        let when = (&*loaded.spec.running.windows, cluster.tools.clock.wall());
+        if let Some(waits) = maintenance::waits(&plan, &observation, when) {
+            text = format!("{text}{waits}\n");
+        }
         if let Some(pause) = &cluster.control.state().paused {
             text = format!("{pause}: nothing is carried out before etcd-manager resume\n{text}");
         }

@@ -162,6 +162,7 @@ async fn on_touch(gateway: &Gateway, source: &Path, last_seen: &mut Seen) {
         timeout_ms: u64::try_from(TIMEOUT.as_millis()).unwrap_or(u64::MAX),
         // Somebody may have applied something else since this file was seen.
         expect: cluster.many.is_some().then_some(last_seen.revision),
+        ..ApplyRequest::default()
     };
     match gateway.ask(Call::Apply(request), false).await {
         Ok(lines) => drop(tokio::spawn(tell(lines.into_inner()))),

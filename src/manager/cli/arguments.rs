@@ -12,6 +12,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::pki_arguments::Pki;
 
+/// What an apply may take, unless it is told.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
+
 /// Runs etcd clusters on plain hosts from one TOML spec.
 #[derive(Debug, Parser)]
 #[command(name = "etcd-manager", version, max_term_width = 100)]
@@ -135,9 +138,16 @@ pub(super) struct Apply {
     /// Apply only if the wanted spec is at this revision (see `status`): of two operators at once one wins
     #[arg(long, value_name = "REVISION", conflicts_with = "dry_run")]
     pub(super) expect: Option<u64>,
-    /// Give up after this long
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
-    pub(super) timeout: Duration,
+    /// So long from now on no further step begins: the one under way is finished, and what is left is told [default: the
+    /// spec's, or none]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(super) deadline: Option<Duration>,
+    /// Do not wait for a maintenance window
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) now: bool,
+    /// Give up after this long [default: 5m, or 5m past the deadline]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
     /// Form of the progress
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Output,
@@ -290,6 +300,14 @@ fn address(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("it is no HOST:PORT; name nodes before `--agent`".to_owned())
+}
+
+impl Apply {
+    /// How long it may take at most.
+    pub(super) fn timeout(&self) -> Duration {
+        let given = || self.deadline.unwrap_or_default().saturating_add(TIMEOUT_DEFAULT);
+        self.timeout.unwrap_or_else(given)
+    }
 }
 
 impl Stop {

@@ -61,8 +61,14 @@ pub(super) async fn member(
     if how.no_apply {
         return Ok(Outcome::Done);
     }
-    let how =
-        HowToApply { timeout: how.timeout, output: how.output, reach: &how.reach, expect: None };
+    let how = HowToApply {
+        timeout: how.timeout,
+        output: how.output,
+        reach: &how.reach,
+        expect: None,
+        deadline: None,
+        now: how.now,
+    };
     requests::apply_loaded(after, how, environment, screen).await
 }
 

@@ -46,10 +46,12 @@ pub(super) async fn apply(
 ) -> Result<Outcome, Failure> {
     let loaded = load(&apply.spec_file(), screen)?;
     let how = HowToApply {
-        timeout: apply.timeout,
+        timeout: apply.timeout(),
         output: apply.output,
         reach: &apply.reach,
         expect: apply.expect,
+        deadline: apply.deadline,
+        now: apply.now,
     };
     apply_loaded(loaded, how, environment, screen).await
 }
@@ -62,6 +64,10 @@ pub(super) struct HowToApply<'a> {
     pub(super) reach: &'a Reach,
     /// Revision that the wanted spec must have.
     pub(super) expect: Option<u64>,
+    /// So long from now on no further step begins.
+    pub(super) deadline: Option<Duration>,
+    /// Whether it waits for no maintenance window.
+    pub(super) now: bool,
 }
 
 /// The same for a spec that was read.
@@ -87,6 +93,8 @@ pub(super) async fn apply_loaded(
         text: loaded.text,
         timeout_ms: millis(how.timeout),
         expect: how.expect,
+        deadline_ms: how.deadline.map_or(0, millis),
+        now: how.now,
     };
     let lines = agent.apply(request).await?.into_inner();
     progress::follow(lines, how.output, screen).await

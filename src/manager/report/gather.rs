@@ -17,6 +17,7 @@ use crate::{
         entry::{Goal, Terms},
         state::ControlState,
     },
+    maintenance,
     observe::{
         self,
         probe::Probe,
@@ -58,6 +59,12 @@ pub(crate) async fn gather(cluster: &Cluster) -> StatusReport {
     report.cluster.clone_from(&spec.name);
     report.converged = plan.is_converged() && state.goal.is_none() && current.is_ok();
     report.notes = notes(&plan);
+    let is_open =
+        matches!(state.goal.as_ref().or(state.deferred.as_ref()), Some(Goal::Converge(_)));
+    let when = (&*spec.running.windows, cluster.tools.clock.wall());
+    if is_open && let Some(waits) = maintenance::waits(&plan, &observation, when) {
+        report.notes.insert(0, waits);
+    }
     report.cluster_id = observation
         .nodes
         .iter()

@@ -14,6 +14,7 @@ use super::{
     nodes::{self, Draft},
     places,
     raw::{RawSpec, Section, Spot},
+    running,
     tls::{self, Tls},
     types::{AgentSpec, Binary, ClusterSpec, LogSpec, Supervise},
 };
@@ -58,6 +59,7 @@ pub(super) fn build(raw: &RawSpec, source: &Path, report: &mut Report<'_>) -> Op
         .unwrap_or_else(|| Spot::new(dir.value.join("log"), dir.span.clone()));
     places::check_socket(&agent.1, report);
     let user = user(defaults, report);
+    let running = running::read(raw, report);
     let supervise = supervise(raw.section(Table::Supervise), report);
     flags::check_defaults(defaults, report);
     check_count(raw, cluster, report);
@@ -76,6 +78,7 @@ pub(super) fn build(raw: &RawSpec, source: &Path, report: &mut Report<'_>) -> Op
         nodes: drafts.into_iter().map(|draft| draft.spec).collect(),
         agent: agent.0,
         supervise,
+        running,
         log: log_spec(raw.section(Table::Log), log.value),
         user,
         pki: tls.managed,

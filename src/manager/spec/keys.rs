@@ -10,6 +10,8 @@ pub(super) enum Table {
     Log,
     Agent,
     Tls,
+    Maintenance,
+    Apply,
     /// `[agent]` of `agent.toml`.
     HostAgent,
     /// `[allow]` of `agent.toml`.
@@ -17,12 +19,14 @@ pub(super) enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Cluster,
         Self::Defaults,
         Self::Node,
         Self::Tls,
         Self::Supervise,
+        Self::Maintenance,
+        Self::Apply,
         Self::Log,
         Self::Agent,
     ];
@@ -41,6 +45,8 @@ impl Table {
             Self::Agent | Self::HostAgent => "agent",
             Self::HostAllow => "allow",
             Self::Tls => "tls",
+            Self::Maintenance => "maintenance",
+            Self::Apply => "apply",
         }
     }
 
@@ -55,6 +61,8 @@ impl Table {
             Self::Agent | Self::HostAgent => "[agent]",
             Self::HostAllow => "[allow]",
             Self::Tls => "[tls]",
+            Self::Maintenance => "[maintenance]",
+            Self::Apply => "[apply]",
         }
     }
 
@@ -83,6 +91,8 @@ pub(super) enum Kind {
     Urls,
     /// The same, of paths.
     Paths,
+    /// The same, of maintenance windows.
+    Windows,
     /// A table of etcd flags.
     Flags,
     /// A table of environment variables.
@@ -101,6 +111,7 @@ impl Kind {
             Self::Duration => "duration (string such as \"1m30s\")".to_owned(),
             Self::Urls => "URL or array of URLs (strings)".to_owned(),
             Self::Paths => "path or array of paths (strings)".to_owned(),
+            Self::Windows => "window or array of windows (strings)".to_owned(),
             Self::Flags => "table: etcd flag = value".to_owned(),
             Self::Environment => "table: variable = string".to_owned(),
         }
@@ -121,6 +132,9 @@ impl Kind {
             Self::Duration => "a duration in quotes, such as \"1m30s\"".to_owned(),
             Self::Urls => "a URL in quotes, or an array of them".to_owned(),
             Self::Paths => "a path in quotes, or an array of them".to_owned(),
+            Self::Windows => {
+                "a window such as \"Sat 02:00-04:00 UTC\", or an array of them".to_owned()
+            }
             Self::Flags => "a table of etcd flags: { snapshot-count = 10000 }".to_owned(),
             Self::Environment => "a table of variables: { GOGC = \"50\" }".to_owned(),
         }
@@ -237,6 +251,10 @@ pub(super) const KEYS: &[Key] = &[
         "From SIGTERM to SIGKILL when a node is stopped."),
     key(Table::Supervise, "ready-timeout", Kind::Duration, "`\"60s\"`",
         "How long a started node may take to answer a linearizable read."),
+    key(Table::Maintenance, "windows", Kind::Windows, "any time",
+        "When disruptive steps may begin: `DAYS HH:MM-HH:MM UTC`, where DAYS is `daily`, days such as `Sat` or `Mon,Wed`, or from one to another, `Mon-Fri`. One that ends before it begins ends on the next day."),
+    key(Table::Apply, "deadline", Kind::Duration, "none",
+        "So long after an apply was asked for no further step of it begins; the one under way is finished. `apply --deadline` overrides it."),
     key(Table::Log, "dir", Kind::Path, "`DIR/log`",
         "Folder of the nodes' log files, `NAME.log` each."),
     key(Table::Log, "max-bytes", LOG_BYTES, "`16777216` (16 MiB)",

@@ -41,7 +41,7 @@ pub(super) enum Value {
     Whole(i64),
     Switch(bool),
     Duration(Duration),
-    /// `Kind::Urls`, `Kind::Paths`
+    /// `Kind::Urls`, `Kind::Paths`, `Kind::Windows`
     Urls(Vec<Spot<String>>),
     /// `Kind::Flags`, `Kind::Environment`
     Pairs(Pairs),

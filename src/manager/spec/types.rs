@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use crate::maintenance::window::Window;
+
 /// A cluster as its operator wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSpec {
@@ -21,6 +23,8 @@ pub struct ClusterSpec {
     pub agent: AgentSpec,
     /// How nodes are supervised.
     pub supervise: Supervise,
+    /// How changes are carried out.
+    pub running: Running,
     /// Where nodes' output goes.
     pub log: LogSpec,
     /// The user nodes run as; the agent's own if absent.
@@ -127,6 +131,15 @@ pub struct Supervise {
     pub stop_timeout: Duration,
     /// How long a started node may take to answer a linearizable read.
     pub ready_timeout: Duration,
+}
+
+/// `[maintenance]` and `[apply]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Running {
+    /// When disruptive steps may begin; none = at any time.
+    pub windows: Vec<Window>,
+    /// So long after an apply was asked for no further step of it begins.
+    pub deadline: Option<Duration>,
 }
 
 /// `[log]`

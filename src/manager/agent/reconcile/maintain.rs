@@ -86,7 +86,10 @@ impl Reconciler {
     /// What was put off goes on as soon as there is something to do, or nothing in the way any more.
     async fn resume(&mut self, spec: &ClusterSpec) -> Result<Option<Duration>, ControlError> {
         let Some(goal) = self.cluster.control.state().deferred.clone() else { return Ok(None) };
-        let plan = self.look_and_plan(spec, &goal).await;
+        let (plan, observation) = self.look(spec, &goal).await;
+        if self.is_to_wait((&goal, spec), (&plan, &observation)) {
+            return Ok(Some(TICK_MANY));
+        }
         if plan.is_refused() || plan.steps.is_empty() && !plan.is_converged() {
             return Ok(Some(TICK_MANY));
         }

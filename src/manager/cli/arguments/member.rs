@@ -104,6 +104,7 @@ pub(in crate::cli) struct Place {
 
 /// How far an edit goes.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(in crate::cli) struct HowToEdit {
     /// Change the spec file only
     #[arg(long, conflicts_with = "dry_run")]
@@ -111,6 +112,9 @@ pub(in crate::cli) struct HowToEdit {
     /// Show the edit and the plan only, and write nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
+    /// Do not wait for a maintenance window
+    #[arg(long)]
+    pub(in crate::cli) now: bool,
     /// Give up after this long
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub(in crate::cli) timeout: Duration,

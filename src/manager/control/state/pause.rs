@@ -29,19 +29,16 @@ impl fmt::Display for Pause {
 
 impl ControlState {
     pub(super) fn pause_or_resume(&mut self, envelope: &Envelope) {
-        match &envelope.entry {
-            Entry::Paused { reason } => {
-                // Another reason for a pause does not begin it anew.
-                let since_ms = self.paused.as_ref().map_or(envelope.at_ms, |pause| pause.since_ms);
-                let pause = Pause { since_ms, reason: reason.clone() };
-                self.log(envelope, "", pause.to_string());
-                self.paused = Some(pause);
-            }
-            _ => {
-                self.paused = None;
-                self.log(envelope, "", "resumed".to_owned());
-            }
-        }
+        let Entry::Paused { reason } = &envelope.entry else {
+            self.paused = None;
+            self.log(envelope, "", "resumed".to_owned());
+            return;
+        };
+        // Another reason for a pause does not begin it anew.
+        let since_ms = self.paused.as_ref().map_or(envelope.at_ms, |pause| pause.since_ms);
+        let pause = Pause { since_ms, reason: reason.clone() };
+        self.log(envelope, "", pause.to_string());
+        self.paused = Some(pause);
     }
 }
 

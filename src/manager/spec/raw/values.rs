@@ -33,11 +33,11 @@ pub(super) fn read_value(
         }
         (Kind::Switch, DeValue::Boolean(on)) => Some(Value::Switch(*on)),
         (Kind::Duration, DeValue::String(text)) => read_duration(key, text, &span, report),
-        (Kind::Urls | Kind::Paths, DeValue::String(text)) => {
+        (Kind::Urls | Kind::Paths | Kind::Windows, DeValue::String(text)) => {
             let text = printable(key.name, text, &span, report)?;
             Some(Value::Urls(vec![Spot::new(text, span.clone())]))
         }
-        (Kind::Urls | Kind::Paths, DeValue::Array(items)) => {
+        (Kind::Urls | Kind::Paths | Kind::Windows, DeValue::Array(items)) => {
             let items = items.iter().filter_map(|item| read_url(key, item, report)).collect();
             Some(Value::Urls(items))
         }

@@ -1,0 +1,57 @@
+//! `[maintenance]` and `[apply]`: how changes are carried out, apart from what they lead to.
+
+use super::{
+    diagnostic::{Code, Report},
+    keys::Table,
+    raw::RawSpec,
+    types::Running,
+};
+
+/// Reads them.
+pub(super) fn read(raw: &RawSpec, report: &mut Report<'_>) -> Running {
+    let mut windows = Vec::new();
+    let given = raw.section(Table::Maintenance).urls("windows");
+    for window in given.iter().flat_map(|given| given.value) {
+        match window.value.parse() {
+            Ok(window) => windows.push(window),
+            Err(reason) => {
+                let reason = format!("{:?} is no maintenance window: {reason}", window.value);
+                let remedy = "write it as \"Sat 02:00-04:00 UTC\", \"Mon-Fri 01:00-02:30 UTC\", \
+                    \"Sat,Sun 22:00-02:00 UTC\" or \"daily 03:00-04:00 UTC\"";
+                report.error(Code::OutOfRange, &window.span, reason, remedy);
+            }
+        }
+    }
+    let deadline = raw.section(Table::Apply).duration("deadline").map(|given| *given.value);
+    Running { windows, deadline }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use crate::spec::Code;
+
+    const SPEC: &str = "[cluster]\nname = \"c\"\n[[node]]\nname = \"n1\"\nhost = \"127.0.0.1\"\n";
+
+    #[test]
+    fn windows_and_a_deadline_are_read() {
+        let text = format!(
+            "{SPEC}[maintenance]\nwindows = [\"Sat 02:00-04:00 UTC\", \"daily 12:00-12:30 UTC\"]\n\
+             [apply]\ndeadline = \"10m\"\n"
+        );
+        let spec = parse("/c/cluster.toml".as_ref(), &text).unwrap().spec;
+        assert_eq!(spec.running.windows.len(), 2);
+        assert_eq!(spec.running.deadline, Some(std::time::Duration::from_secs(600)));
+        let plain = parse("/c/cluster.toml".as_ref(), SPEC).unwrap().spec;
+        assert!(plain.running.windows.is_empty() && plain.running.deadline.is_none());
+    }
+
+    #[test]
+    fn a_window_that_is_none_is_named_with_its_place() {
+        let text = format!("{SPEC}[maintenance]\nwindows = \"weekends\"\n");
+        let errors = parse("/c/cluster.toml".as_ref(), &text).unwrap_err();
+        let found = &errors.diagnostics[0];
+        assert_eq!((found.code, found.line), (Code::OutOfRange, 7), "{errors}");
+        assert!(errors.to_string().contains("DAYS HH:MM-HH:MM UTC"), "{errors}");
+    }
+}
