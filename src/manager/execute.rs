@@ -1,6 +1,7 @@
 //! Carries out one action: by committed orders to the agents of the nodes' hosts, who perform them.
 //! A flat match: what to do was decided by the plan.
 
+mod hooks;
 mod membership;
 mod perform;
 
@@ -94,6 +95,7 @@ impl Step<'_> {
             Task::Start { .. } => START_MAX,
             Task::Stop { .. } | Task::Archive { .. } => self.spec.supervise.stop_timeout,
             Task::MoveLeader { .. } => 2 * MOVE_LEADER_MAX,
+            Task::Hook(call) => hooks::limit(self.spec, call),
         };
         let limit = margin + ORDER_MARGIN;
         let host = self.cluster.host_of(name, Some(self.spec));

@@ -3,6 +3,7 @@
 pub mod child;
 pub mod classify;
 pub mod folders;
+pub mod hook;
 pub mod keeper;
 mod logfile;
 pub mod policy;

@@ -8,6 +8,7 @@ mod endpoints;
 mod etcdctl;
 mod generated;
 mod harness;
+mod hooks;
 mod http;
 mod init;
 mod inspect;

@@ -2,6 +2,7 @@
 //! empty. The only task that changes anything; requests come in one at a time.
 
 mod accept;
+mod carry;
 mod endings;
 mod hold;
 mod maintain;
@@ -25,12 +26,13 @@ use crate::{
         ControlError,
         entry::{Entry, Goal, Settlement},
     },
-    execute::{Step, execute},
+    execute::Step,
     observe,
     plan::{Action, NoteKind, Observation, Plan},
     spec::{ClusterSpec, Loaded},
 };
 pub(crate) use accept::superseded_by;
+use carry::carry_out;
 use endings::without_steps;
 pub(crate) use endings::{outcome_of, unrecorded};
 use timing::Prospect;
@@ -260,9 +262,9 @@ impl Reconciler {
         let done = carry_out(&step, &chosen.action, &said, &chosen.reason).await?;
         self.moves_tried = if tried_move { self.moves_tried + 1 } else { 0 };
         let is_left = !self.requests.is_empty() || active.voice.has_hung_up();
-        Ok(match done {
+        Ok(match done.result {
             Err(_) if is_left => Turn::Again,
-            Err(reason) if !tried_move => {
+            Err(reason) if !tried_move || done.is_forbidden => {
                 let turn = Turn::Over(Settlement::Failed, format!("{said}: {reason}"));
                 self.put_off(&goal, turn).await
             }
@@ -300,30 +302,4 @@ impl Reconciler {
         }
         Ok(())
     }
-}
-
-/// Journals the intent, does it, journals the outcome.
-async fn carry_out(
-    step: &Step<'_>,
-    action: &Action,
-    said: &str,
-    reason: &str,
-) -> Result<Result<String, String>, ControlError> {
-    let cluster = step.cluster;
-    step.voice.step(format!("{said}: {reason}")).await;
-    let intent = Entry::Intent {
-        step: said.to_owned(),
-        reason: reason.to_owned(),
-        direct: action.is_direct(),
-    };
-    cluster.decree(intent).await?;
-    let done = execute(step, action).await;
-    let (has_worked, text) = match &done {
-        Ok(text) => (true, text.clone()),
-        Err(text) => (false, text.clone()),
-    };
-    cluster.decree(Entry::Outcome { done: has_worked, text: text.clone() }).await?;
-    let verb = if has_worked { "" } else { "failed: " };
-    step.voice.step_done(format!("{said}: {verb}{text}")).await;
-    Ok(done)
 }

@@ -218,6 +218,9 @@ pub(crate) fn accepts(cluster: &Cluster, spec: &ClusterSpec) -> Result<(), Strin
         preflight::check(node, cluster.tools.clock.wall())?;
     }
     if let Some(many) = &cluster.many {
+        for hook in [&spec.running.before, &spec.running.after].into_iter().flatten() {
+            many.file.allow.permits_hook(&hook.program, &many.file.host)?;
+        }
         for node in spec.nodes.iter().filter(|node| node.host == many.file.host) {
             many.file.allow.permits(spec, node)?;
         }

@@ -219,6 +219,8 @@ pub enum Task {
         /// Name in the archive.
         label: String,
     },
+    /// Run the operator's hook of this host. Since version 3.
+    Hook(HookCall),
     /// Have the node hand its leadership over (R11).
     MoveLeader {
         /// To this member.
@@ -227,12 +229,34 @@ pub enum Task {
     },
 }
 
+/// A hook before or after a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookCall {
+    /// Whether the step is over.
+    pub after: bool,
+    /// Kind of the step, such as `restart-node`.
+    pub step: String,
+    /// The step in a sentence.
+    pub what: String,
+    /// Why it is done.
+    pub reason: String,
+    /// Its node; empty if it is about the whole.
+    pub node: String,
+    /// Host of the node; empty for an embedded agent.
+    pub host: String,
+    /// Afterwards: whether the step had its effect.
+    pub done: bool,
+    /// Afterwards: what came of it.
+    pub result: String,
+}
+
 impl Entry {
     /// The first version that has this kind of entry: an older build reads what it can understand.
     #[must_use]
     pub const fn version(&self) -> u32 {
         match self {
             Self::Paused { .. }
+            | Self::Order { task: Task::Hook(_), .. }
             | Self::Resumed
             | Self::Settled { outcome: Settlement::Postponed, .. } => 3,
             Self::Reign { .. }

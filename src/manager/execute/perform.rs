@@ -29,6 +29,10 @@ pub(crate) async fn perform(
 ) -> Result<String, String> {
     let spec = cluster.spec()?;
     cluster.keep_nodes(spec.as_deref()).await;
+    if let Task::Hook(call) = task {
+        let spec = spec.ok_or("no spec was applied")?;
+        return super::hooks::run_here(cluster, &spec, call).await;
+    }
     if let Task::Archive { data_dir, wal_dir, label } = task {
         if let Some(kept) = cluster.node(name) {
             kept.keeper.stop().await?;
@@ -50,7 +54,7 @@ pub(crate) async fn perform(
             let pid = kept.state.borrow().phase.running().map(|run| run.process.pid);
             Ok(pid.map_or_else(|| "it ended at once".to_owned(), |pid| format!("pid {pid}")))
         }
-        Task::Stop { .. } | Task::Archive { .. } => {
+        Task::Stop { .. } | Task::Archive { .. } | Task::Hook(_) => {
             let is_to_return = matches!(task, Task::Stop { for_good: false });
             // With files that cannot be used it would not come back.
             if let Some(node) = spec.as_ref().and_then(|it| it.node(name)).filter(|_| is_to_return)

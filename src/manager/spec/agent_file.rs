@@ -42,9 +42,22 @@ pub struct Allow {
     pub binaries: Vec<PathBuf>,
     /// Roots of data, WAL and log dirs; none = any.
     pub data_roots: Option<Vec<PathBuf>>,
+    /// Hooks, or folders of them.
+    pub hooks: Vec<PathBuf>,
 }
 
 impl Allow {
+    /// Whether this host runs such a hook.
+    ///
+    /// # Errors
+    /// That its `agent.toml` does not allow it.
+    pub fn permits_hook(&self, hook: &Path, host: &str) -> Result<(), String> {
+        if self.hooks.iter().any(|allowed| hook.starts_with(allowed)) {
+            return Ok(());
+        }
+        Err(format!("{} is not among the `hooks` that agent.toml of {host} allows", hook.display()))
+    }
+
     /// Whether this host runs such a node.
     ///
     /// # Errors
@@ -130,6 +143,7 @@ fn build(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Option<AgentFil
         allow: Allow {
             binaries: paths(allow, "binaries", base).unwrap_or_default(),
             data_roots: paths(allow, "data-roots", base),
+            hooks: paths(allow, "hooks", base).unwrap_or_default(),
         },
     })
 }
@@ -263,6 +277,15 @@ mod tests {
         node.data_dir = "/srv/n1".into();
         spec.log.dir = "/var/log".into();
         assert!(file.allow.permits(&spec, &node).is_err());
+    }
+
+    #[test]
+    fn a_hook_is_run_only_if_it_is_allowed() {
+        let (file, _) = read(GOOD).unwrap();
+        assert!(file.allow.permits_hook(Path::new("/h/b"), "h1").unwrap_err().contains("h1"));
+        let (file, _) = read(&format!("{GOOD}[allow]\nhooks = [\"/h\"]\n")).unwrap();
+        assert_eq!(file.allow.permits_hook(Path::new("/h/b"), "h1"), Ok(()));
+        assert!(file.allow.permits_hook(Path::new("/hx/b"), "h1").is_err());
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn build(raw: &RawSpec, source: &Path, report: &mut Report<'_>) -> Op
         .unwrap_or_else(|| Spot::new(dir.value.join("log"), dir.span.clone()));
     places::check_socket(&agent.1, report);
     let user = user(defaults, report);
-    let running = running::read(raw, report);
+    let running = running::read(raw, base, report);
     let supervise = supervise(raw.section(Table::Supervise), report);
     flags::check_defaults(defaults, report);
     check_count(raw, cluster, report);

@@ -12,6 +12,7 @@ pub(super) enum Table {
     Tls,
     Maintenance,
     Apply,
+    Hooks,
     /// `[agent]` of `agent.toml`.
     HostAgent,
     /// `[allow]` of `agent.toml`.
@@ -19,7 +20,7 @@ pub(super) enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Cluster,
         Self::Defaults,
         Self::Node,
@@ -27,6 +28,7 @@ impl Table {
         Self::Supervise,
         Self::Maintenance,
         Self::Apply,
+        Self::Hooks,
         Self::Log,
         Self::Agent,
     ];
@@ -47,6 +49,7 @@ impl Table {
             Self::Tls => "tls",
             Self::Maintenance => "maintenance",
             Self::Apply => "apply",
+            Self::Hooks => "hooks",
         }
     }
 
@@ -63,6 +66,7 @@ impl Table {
             Self::Tls => "[tls]",
             Self::Maintenance => "[maintenance]",
             Self::Apply => "[apply]",
+            Self::Hooks => "[hooks]",
         }
     }
 
@@ -255,6 +259,14 @@ pub(super) const KEYS: &[Key] = &[
         "When disruptive steps may begin: `DAYS HH:MM-HH:MM UTC`, where DAYS is `daily`, days such as `Sat` or `Mon,Wed`, or from one to another, `Mon-Fri`. One that ends before it begins ends on the next day."),
     key(Table::Apply, "deadline", Kind::Duration, "none",
         "So long after an apply was asked for no further step of it begins; the one under way is finished. `apply --deadline` overrides it."),
+    key(Table::Hooks, "before", Kind::Path, "none",
+        "Program that is run before each step, on the host where the step is done. If it fails or takes too long the step is not done, and the apply ends."),
+    key(Table::Hooks, "before-timeout", Kind::Duration, "`\"60s\"`",
+        "How long it may take."),
+    key(Table::Hooks, "after", Kind::Path, "none",
+        "Program that is run after each step, done or failed. That it fails is told and changes nothing."),
+    key(Table::Hooks, "after-timeout", Kind::Duration, "`\"60s\"`",
+        "How long it may take."),
     key(Table::Log, "dir", Kind::Path, "`DIR/log`",
         "Folder of the nodes' log files, `NAME.log` each."),
     key(Table::Log, "max-bytes", LOG_BYTES, "`16777216` (16 MiB)",
@@ -281,6 +293,8 @@ pub(super) const KEYS: &[Key] = &[
         "Whether it may serve without TLS on an address that is not loopback. Whoever reaches the port then commands the cluster; each start warns."),
     key(Table::HostAllow, "binaries", Kind::Paths, "the in-tree node only",
         "Programs that a spec may name as `binary` on this host, by their exact path, or whole folders."),
+    key(Table::HostAllow, "hooks", Kind::Paths, "none",
+        "Programs that a spec may name under `[hooks]`, by their exact path, or whole folders. They run as the agent's user."),
     key(Table::HostAllow, "data-roots", Kind::Paths, "any folder",
         "Folders below which a spec may put data, WAL and log dirs on this host."),
 ];

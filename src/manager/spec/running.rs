@@ -1,14 +1,20 @@
-//! `[maintenance]` and `[apply]`: how changes are carried out, apart from what they lead to.
+//! `[maintenance]`, `[apply]` and `[hooks]`: how changes are carried out, apart from what they lead to.
+
+use std::{path::Path, time::Duration};
 
 use super::{
+    build::path,
     diagnostic::{Code, Report},
     keys::Table,
     raw::RawSpec,
-    types::Running,
+    types::{HookSpec, Running},
 };
 
+/// What a hook may take, unless it is told.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Reads them.
-pub(super) fn read(raw: &RawSpec, report: &mut Report<'_>) -> Running {
+pub(super) fn read(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Running {
     let mut windows = Vec::new();
     let given = raw.section(Table::Maintenance).urls("windows");
     for window in given.iter().flat_map(|given| given.value) {
@@ -23,7 +29,13 @@ pub(super) fn read(raw: &RawSpec, report: &mut Report<'_>) -> Running {
         }
     }
     let deadline = raw.section(Table::Apply).duration("deadline").map(|given| *given.value);
-    Running { windows, deadline }
+    let hooks = raw.section(Table::Hooks);
+    let hook = |program: &str, timeout: &str| {
+        let timeout = hooks.duration(timeout).map_or(HOOK_TIMEOUT, |given| *given.value);
+        path(hooks, program, base).map(|program| HookSpec { program: program.value, timeout })
+    };
+    let (before, after) = (hook("before", "before-timeout"), hook("after", "after-timeout"));
+    Running { windows, deadline, before, after }
 }
 
 #[cfg(test)]
@@ -44,6 +56,19 @@ mod tests {
         assert_eq!(spec.running.deadline, Some(std::time::Duration::from_secs(600)));
         let plain = parse("/c/cluster.toml".as_ref(), SPEC).unwrap().spec;
         assert!(plain.running.windows.is_empty() && plain.running.deadline.is_none());
+    }
+
+    #[test]
+    fn hooks_are_paths_with_a_time_each() {
+        let text = format!(
+            "{SPEC}[hooks]\nbefore = \"hooks/b\"\nbefore-timeout = \"5s\"\nafter = \"/h/a\"\n"
+        );
+        let running = parse("/c/cluster.toml".as_ref(), &text).unwrap().spec.running;
+        let before = running.before.unwrap();
+        assert_eq!(before.program, std::path::Path::new("/c/hooks/b"));
+        assert_eq!(before.timeout, std::time::Duration::from_secs(5));
+        let after = running.after.unwrap();
+        assert_eq!((after.program.to_str(), after.timeout), (Some("/h/a"), super::HOOK_TIMEOUT));
     }
 
     #[test]

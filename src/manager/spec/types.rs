@@ -133,13 +133,26 @@ pub struct Supervise {
     pub ready_timeout: Duration,
 }
 
-/// `[maintenance]` and `[apply]`
+/// `[maintenance]`, `[apply]` and `[hooks]`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Running {
     /// When disruptive steps may begin; none = at any time.
     pub windows: Vec<Window>,
     /// So long after an apply was asked for no further step of it begins.
     pub deadline: Option<Duration>,
+    /// What is run before each step.
+    pub before: Option<HookSpec>,
+    /// What is run after each step.
+    pub after: Option<HookSpec>,
+}
+
+/// A program of the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookSpec {
+    /// Its path.
+    pub program: PathBuf,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 /// `[log]`

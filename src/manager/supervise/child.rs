@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the door to process::Command")]
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs::{File, OpenOptions},
     io,
@@ -96,6 +97,31 @@ pub fn spawn_manager<S: AsRef<OsStr>>(
     in_own_session(&mut command, None);
     command.spawn().map_err(|error| {
         io::Error::new(error.kind(), format!("start {}: {error}", manager.display()))
+    })
+}
+
+/// Starts an operator's hook with exactly this environment; `output` gets what it says. Its pid is its process group.
+///
+/// # Errors
+/// If it cannot be started; the message names the program.
+pub fn spawn_hook(
+    program: &Path,
+    environment: &BTreeMap<String, String>,
+    output: &Path,
+) -> io::Result<tokio::process::Child> {
+    let output =
+        OpenOptions::new().create(true).write(true).truncate(true).mode(0o640).open(output)?;
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .envs(environment)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output);
+    in_own_session(&mut command, None);
+    tokio::process::Command::from(command).spawn().map_err(|error| {
+        io::Error::new(error.kind(), format!("start {}: {error}", program.display()))
     })
 }
 

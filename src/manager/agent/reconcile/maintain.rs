@@ -80,7 +80,7 @@ impl Reconciler {
         };
         let said = first.action.to_string();
         let done = carry_out(&step, &first.action, &said, &first.reason).await?;
-        Ok(done.is_err().then_some(TICK))
+        Ok(done.result.is_err().then_some(TICK))
     }
 
     /// What was put off goes on as soon as there is something to do, or nothing in the way any more.

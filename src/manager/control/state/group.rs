@@ -146,7 +146,7 @@ impl ControlState {
                 ledger.host = Some(host.to_owned()).filter(|host| !host.is_empty());
             }
             Task::Stop { for_good: true } | Task::Archive { .. } => ledger.wanted = Some(false),
-            Task::Stop { for_good: false } | Task::MoveLeader { .. } => {}
+            Task::Stop { for_good: false } | Task::MoveLeader { .. } | Task::Hook(_) => {}
         }
     }
 
