@@ -1,6 +1,7 @@
 //! `etcd-manager agent`: takes the state dir, opens the control group, adopts what runs, serves the
 //! socket, and reconciles. Ending it never ends a node (R10, R14).
 
+mod caller;
 pub(crate) mod cluster;
 mod control_mark;
 mod equal_specs;
@@ -36,6 +37,7 @@ use std::{
 
 use base::{Clock, ErrorChain};
 use disk::Disk;
+use tls::{ClientTls, Role, Usage};
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
@@ -47,8 +49,8 @@ use wire::agentpb::agent_server::AgentServer;
 
 use crate::{
     control::{Control, ControlError, mark::Marks},
-    guarded,
-    spec::agent_file::AgentFile,
+    guarded, pki,
+    spec::agent_file::{AgentFile, AgentTls},
     supervise::folders::make_private,
 };
 use cluster::{Cluster, Tools};
@@ -108,6 +110,19 @@ pub enum AgentError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// Its certificates cannot be used.
+    #[error("the certificates that agent.toml names cannot be used")]
+    Tls(#[from] tls::TlsError),
+    /// Its certificate is another's.
+    #[error("{} is no certificate of the agent of {host}, but of {found}: `etcd-manager pki issue {host}` makes it", file.display())]
+    WrongCertificate {
+        /// Its file.
+        file: PathBuf,
+        /// This host.
+        host: String,
+        /// Whose it is.
+        found: String,
     },
     /// The socket cannot be served.
     #[error("cannot serve {}", path.display())]
@@ -229,7 +244,8 @@ async fn open_control(
     let Some(file) = options.file.clone() else {
         return Ok((Control::open(disk, clock, &dir).await?, None));
     };
-    let peers = Arc::<Peers>::default();
+    let tls = file.tls.as_ref().map(|tls| means(tls, &file.host, &*clock)).transpose()?;
+    let peers = Arc::new(Peers::new(tls));
     let mailbox = Arc::new(Mailbox::new(peers.clone()));
     let marks = Marks::new(disk.clone(), records, &file.host);
     let (control, seat) = Control::open_seat(disk, clock, (&dir, &marks), |seat| {
@@ -238,6 +254,19 @@ async fn open_control(
     })?;
     mailbox.attach(control.clone());
     Ok((control, Some(Arc::new(Many::new(file, peers, mailbox, seat)))))
+}
+
+/// How it dials others; its own certificate must be what others will take it for.
+fn means(tls: &AgentTls, host: &str, clock: &dyn Clock) -> Result<ClientTls, AgentError> {
+    let found = tls::check(&tls.pair, &tls.trusted, Usage::Both, &[], clock.wall())?;
+    if found.role() != Some(Role::Agent) || found.host() != Some(pki::bare(host)) {
+        return Err(AgentError::WrongCertificate {
+            file: tls.pair.certificate.clone(),
+            host: host.to_owned(),
+            found: found.subject,
+        });
+    }
+    Ok(link::dialer(tls.pair.clone(), tls.trusted.clone())?)
 }
 
 /// Returns whether this host's nodes are to be stopped as well (SIGUSR1).

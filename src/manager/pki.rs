@@ -15,6 +15,7 @@ use std::{io, path::PathBuf, time::Duration};
 use tls::TlsError;
 
 pub use issue::{Deed, Done};
+pub(crate) use names::bare;
 pub use names::names_of_host;
 pub use rotate::Phase;
 pub use show::{Shown, ShownCertificate};

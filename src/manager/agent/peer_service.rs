@@ -13,7 +13,7 @@ use wire::{
     raftpb,
 };
 
-use super::{cluster::Cluster, many::Many};
+use super::{caller::Caller, cluster::Cluster, many::Many};
 use crate::{
     control::{
         entry::ENTRY_VERSION,
@@ -95,11 +95,13 @@ impl Peers for PeerService {
     }
 
     async fn post(&self, request: Request<PostRequest>) -> Result<Response<PostResponse>, Status> {
+        let caller = request.extensions().get::<Option<Caller>>().cloned().flatten();
         let PostRequest { group, messages } = request.into_inner();
         self.check_group(group)?;
         for message in messages {
             let message = raftpb::Message::decode(message)
                 .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            self.check_sender(caller.as_ref(), message.from)?;
             self.cluster.control.step(message);
         }
         Ok(Response::new(PostResponse {}))
@@ -133,6 +135,18 @@ impl Peers for PeerService {
 }
 
 impl PeerService {
+    /// An agent speaks for itself only. One that the log does not know here yet is not asked for its host.
+    fn check_sender(&self, caller: Option<&Caller>, from: u64) -> Result<(), Status> {
+        let Some(caller) = caller else { return Ok(()) };
+        let state = self.cluster.control.state();
+        match state.group.agents.get(&from) {
+            Some(agent) if !caller.is_agent_of(&agent.host) => Err(Status::permission_denied(
+                format!("agent {from:x} is that of {}, and its certificate is not", agent.host),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn check_group(&self, group: u64) -> Result<(), Status> {
         match self.cluster.control.membership() {
             Some((_, own)) if own == group => Ok(()),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use parking_lot::Mutex;
+use tls::ClientTls;
 use tonic::{Response, Status, transport::Channel};
 use wire::agentpb::{
     BeginRequest, EnlistRequest, GreetRequest, GreetResponse, LookRequest, PostRequest,
@@ -25,16 +26,23 @@ const POST_MAX: Duration = Duration::from_secs(20);
 /// Connections by address.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
+    /// None is plain text.
+    tls: Option<ClientTls>,
     channels: Mutex<BTreeMap<String, Channel>>,
 }
 
 impl Peers {
+    /// Calls by these means.
+    pub(crate) fn new(tls: Option<ClientTls>) -> Self {
+        Self { tls, channels: Mutex::default() }
+    }
+
     fn channel(&self, address: &str) -> Result<Channel, String> {
         let mut channels = self.channels.lock();
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
         }
-        let channel = link::channel(address)?;
+        let channel = link::channel(address, self.tls.as_ref())?;
         channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
     }

@@ -126,6 +126,22 @@ pub(super) struct Reach {
     /// Ask this agent; by default the one of this machine, else those of the spec's hosts
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) agent: Option<String>,
+    #[command(flatten)]
+    pub(super) means: Means,
+}
+
+/// What is shown to an agent on another machine, and whom it has to be known by.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Means {
+    /// Your certificate, for agents that serve with TLS (docs/pki.md)
+    #[arg(long, value_name = "FILE", requires_all = ["key", "cacert"])]
+    pub(super) cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) key: Option<PathBuf>,
+    /// Authorities that certificates of agents are signed by
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) cacert: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -250,6 +266,8 @@ pub(super) struct Stop {
     /// the agent there, and let it run
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, value_parser = address)]
     pub(super) agent: Option<Option<String>>,
+    #[command(flatten)]
+    means: Means,
     /// Give up after this long
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
@@ -313,7 +331,7 @@ impl Apply {
 impl Stop {
     /// Which agent to ask.
     pub(super) fn reach(&self) -> Reach {
-        Reach { agent: self.agent.clone().flatten() }
+        Reach { agent: self.agent.clone().flatten(), means: self.means.clone() }
     }
 
     /// Whether the agent is to end as well.

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
+use base::ErrorChain;
 use hyper_util::rt::TokioIo;
+use tls::{CertificateFiles, ClientTls, TlsError};
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -13,7 +15,7 @@ use wire::agentpb::{HelloRequest, agent_client::AgentClient};
 
 use super::{
     Environment,
-    arguments::Reach,
+    arguments::{Means, Reach},
     outcome::{Failure, NO_AGENT, TAKEN},
 };
 use crate::{
@@ -34,13 +36,13 @@ const TAKEN_PAUSE: Duration = Duration::from_millis(100);
 /// The agent that is named, or this machine's, or one of the spec's hosts, if one answers.
 pub(super) async fn find(spec: &ClusterSpec, reach: &Reach) -> Option<AgentClient<Channel>> {
     if let Some(address) = &reach.agent {
-        return dial(address).await.ok();
+        return dial(address, reach).await.ok();
     }
     if let Some(agent) = find_here(&spec.agent.state_dir).await {
         return Some(agent);
     }
     for host in remote_hosts(spec) {
-        if let Ok(agent) = dial(&format!("{host}:{}", spec.agent.port)).await {
+        if let Ok(agent) = dial(&format!("{host}:{}", spec.agent.port), reach).await {
             return Some(agent);
         }
     }
@@ -48,13 +50,35 @@ pub(super) async fn find(spec: &ClusterSpec, reach: &Reach) -> Option<AgentClien
 }
 
 /// The agent at an address.
-async fn dial(address: &str) -> Result<AgentClient<Channel>, String> {
-    let channel = link::channel(address)?;
+async fn dial(address: &str, reach: &Reach) -> Result<AgentClient<Channel>, String> {
+    let tls = reach.means.tls().map_err(|error| ErrorChain(&error).to_string())?;
+    let channel = link::channel(address, tls.as_ref())?;
     let mut agent = AgentClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
     match tokio::time::timeout(HELLO_MAX, agent.hello(HelloRequest {})).await {
         Ok(Ok(_)) => Ok(agent),
+        Ok(Err(status)) if tls.is_none() && is_cut_off(&status) => Err(format!(
+            "{}; if it serves with TLS give --cert, --key and --cacert (docs/pki.md)",
+            link::reason(&status)
+        )),
         Ok(Err(status)) => Err(link::reason(&status)),
         Err(_elapsed) => Err(format!("no answer within {HELLO_MAX:?}")),
+    }
+}
+
+/// Whether something took the connection and ended it: a listener with TLS does so with plain text.
+fn is_cut_off(status: &tonic::Status) -> bool {
+    let reason = link::reason(status);
+    !["refused", "timed out", "unreachable"].iter().any(|word| reason.contains(word))
+}
+
+impl Means {
+    /// What the command line shows and trusts; none is plain text.
+    fn tls(&self) -> Result<Option<ClientTls>, TlsError> {
+        let (Some(cert), Some(key), Some(trusted)) = (&self.cert, &self.key, &self.cacert) else {
+            return Ok(None);
+        };
+        let pair = CertificateFiles { certificate: cert.clone(), key: key.clone() };
+        link::dialer(pair, trusted.clone()).map(Some)
     }
 }
 
@@ -81,7 +105,7 @@ pub(super) async fn expect(
 ) -> Result<AgentClient<Channel>, Failure> {
     if let Some(address) = &reach.agent {
         let silent = |reason| Failure::new(NO_AGENT, format!("no agent on {address}: {reason}"));
-        return dial(address).await.map_err(silent);
+        return dial(address, reach).await.map_err(silent);
     }
     find(spec, reach).await.ok_or_else(|| Failure::new(NO_AGENT, nobody(spec)))
 }

@@ -100,7 +100,7 @@ impl From<tonic::Status> for Failure {
         let code = match status.code() {
             tonic::Code::InvalidArgument => BAD_SPEC,
             tonic::Code::NotFound => USAGE,
-            tonic::Code::FailedPrecondition => REFUSED,
+            tonic::Code::FailedPrecondition | tonic::Code::PermissionDenied => REFUSED,
             tonic::Code::Unavailable => NO_AGENT,
             tonic::Code::Aborted => NO_QUORUM,
             _ => FAILED,

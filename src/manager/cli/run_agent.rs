@@ -52,6 +52,8 @@ pub(super) async fn run(agent: &Agent, environment: &Environment) -> Result<Outc
             AgentError::Control(_) => UNREADABLE,
             AgentError::StateDir { .. }
             | AgentError::Address { .. }
+            | AgentError::Tls(_)
+            | AgentError::WrongCertificate { .. }
             | AgentError::Socket { .. } => FAILED,
         };
         Failure::new(code, ErrorChain(&error).to_string())

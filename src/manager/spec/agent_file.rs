@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tls::CertificateFiles;
+
 use super::{
     build::{AGENT_PORT, path},
     diagnostic::{Code, Diagnostic, Report, SpecErrors},
@@ -15,6 +17,7 @@ use super::{
     raw::{self, RawSpec, Section, Spot},
     types::{Binary, ClusterSpec, NodeSpec},
 };
+use crate::pki::{BUNDLE, HOSTS, bare};
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +34,19 @@ pub struct AgentFile {
     pub spec: Option<PathBuf>,
     /// Whether it may serve in plain text beyond loopback.
     pub insecure: bool,
+    /// The files of its mutual TLS; none = plain text.
+    pub tls: Option<AgentTls>,
     /// What a spec may name on this host.
     pub allow: Allow,
+}
+
+/// The files by which an agent knows others and is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentTls {
+    /// What it shows, as listener and as dialer.
+    pub pair: CertificateFiles,
+    /// Whose certificates it takes.
+    pub trusted: PathBuf,
 }
 
 /// What a spec may name on this host.
@@ -127,7 +141,9 @@ fn build(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Option<AgentFil
         places::check_socket(state_dir, report);
     }
     let listen = listen(agent, host.as_ref(), report);
+    let tls = tls(raw.section(Table::HostTls), host.as_ref(), base, report);
     if let Some(listen) = &listen
+        && tls.is_none()
         && !listen.value.ip().is_loopback()
     {
         judge_plain_text(listen, insecure, report);
@@ -140,6 +156,7 @@ fn build(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Option<AgentFil
         record_dir: path(agent, "record-dir", base).map(|dir| dir.value),
         spec: path(agent, "spec", base).map(|spec| spec.value),
         insecure,
+        tls,
         allow: Allow {
             binaries: paths(allow, "binaries", base).unwrap_or_default(),
             data_roots: paths(allow, "data-roots", base),
@@ -158,9 +175,36 @@ fn judge_plain_text(listen: &Spot<SocketAddr>, insecure: bool, report: &mut Repo
         report.warning(Code::NoTls, &listen.span, reason, remedy);
     } else {
         let reason = format!("{address} is not loopback, and there is no TLS");
-        let remedy = "say `insecure = true` if plain text is meant on this network";
+        let remedy = "add [tls] (docs/pki.md), or say `insecure = true` if plain text is meant on this network";
         report.error(Code::NoTls, &listen.span, reason, remedy);
     }
+}
+
+/// Either the folder that `pki` made, or all three files; a file that is named goes before the folder's.
+fn tls(
+    section: &Section,
+    host: Option<&Spot<&str>>,
+    base: &Path,
+    report: &mut Report<'_>,
+) -> Option<AgentTls> {
+    let keys = ["dir", "cert-file", "key-file", "trusted-ca-file"];
+    keys.iter().find(|key| section.given(key).is_some())?;
+    let dir = path(section, "dir", base).map(|dir| dir.value);
+    let folder = dir.and_then(|dir| Some(dir.join(HOSTS).join(bare(host?.value))));
+    let mut file = |key: &str, name: &str| {
+        let named = path(section, key, base).map(|file| file.value);
+        let found = named.or_else(|| Some(folder.as_ref()?.join(name)));
+        if found.is_none() && host.is_some() {
+            let reason = format!("`{key}` is missing");
+            let remedy = "give `dir`, or all of `cert-file`, `key-file` and `trusted-ca-file`";
+            report.error(Code::MissingKey, &section.span, reason, remedy);
+        }
+        found
+    };
+    let certificate = file("cert-file", "agent.pem");
+    let (key, trusted) = (file("key-file", "agent-key.pem"), file("trusted-ca-file", BUNDLE));
+    let pair = CertificateFiles { certificate: certificate?, key: key? };
+    Some(AgentTls { pair, trusted: trusted? })
 }
 
 fn required<'a>(
@@ -240,6 +284,25 @@ mod tests {
         assert_eq!((refused.diagnostics[0].line, refused.diagnostics[0].column), (2, 8));
         let (_, warnings) = read(&format!("{beyond}insecure = true\n")).unwrap();
         assert_eq!(warnings[0].code, Code::NoTls, "it warns each time");
+    }
+
+    #[test]
+    fn tls_is_a_folder_of_certificates_or_three_files() {
+        let beyond = GOOD.replace("127.0.0.2", "10.0.34.15");
+        let (file, warnings) = read(&format!("{beyond}[tls]\ndir = \"pki\"\n")).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let tls = file.tls.unwrap();
+        let folder = Path::new("/etc/etcd-manager/pki/hosts/10.0.34.15");
+        assert_eq!(tls.pair.certificate, folder.join("agent.pem"));
+        assert_eq!(
+            (tls.pair.key, tls.trusted),
+            (folder.join("agent-key.pem"), folder.join("ca.pem"))
+        );
+        let some = format!("{beyond}[tls]\ncert-file = \"/a.pem\"\nkey-file = \"/k.pem\"\n");
+        let refused = read(&some).unwrap_err();
+        assert!(refused.to_string().contains("`trusted-ca-file` is missing"), "{refused}");
+        let (file, _) = read(&format!("{some}trusted-ca-file = \"/ca.pem\"\n")).unwrap();
+        assert_eq!(file.tls.unwrap().trusted, Path::new("/ca.pem"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(super) enum Table {
     Hooks,
     /// `[agent]` of `agent.toml`.
     HostAgent,
+    /// `[tls]` of `agent.toml`.
+    HostTls,
     /// `[allow]` of `agent.toml`.
     HostAllow,
 }
@@ -34,7 +36,7 @@ impl Table {
     ];
 
     /// Those of `agent.toml`.
-    pub(super) const OF_AGENT: [Self; 2] = [Self::HostAgent, Self::HostAllow];
+    pub(super) const OF_AGENT: [Self; 3] = [Self::HostAgent, Self::HostTls, Self::HostAllow];
 
     /// Its name in the file.
     pub(super) const fn name(self) -> &'static str {
@@ -46,7 +48,7 @@ impl Table {
             Self::Log => "log",
             Self::Agent | Self::HostAgent => "agent",
             Self::HostAllow => "allow",
-            Self::Tls => "tls",
+            Self::Tls | Self::HostTls => "tls",
             Self::Maintenance => "maintenance",
             Self::Apply => "apply",
             Self::Hooks => "hooks",
@@ -63,7 +65,7 @@ impl Table {
             Self::Log => "[log]",
             Self::Agent | Self::HostAgent => "[agent]",
             Self::HostAllow => "[allow]",
-            Self::Tls => "[tls]",
+            Self::Tls | Self::HostTls => "[tls]",
             Self::Maintenance => "[maintenance]",
             Self::Apply => "[apply]",
             Self::Hooks => "[hooks]",
@@ -291,6 +293,14 @@ pub(super) const KEYS: &[Key] = &[
         "The spec file on this host. An edit of it is a change against the content that this agent last saw; without this key no file is watched."),
     key(Table::HostAgent, "insecure", Kind::Switch, "`false`",
         "Whether it may serve without TLS on an address that is not loopback. Whoever reaches the port then commands the cluster; each start warns."),
+    key(Table::HostTls, "dir", Kind::Path, "none",
+        "Folder of certificates as `pki` made it: `hosts/HOST/` below it holds `agent.pem`, `agent-key.pem` and `ca.pem`. docs/pki.md"),
+    key(Table::HostTls, "cert-file", Kind::Path, "`agent.pem` there",
+        "Certificate of this agent, for listening and dialling; role `agent`, and this host's name."),
+    key(Table::HostTls, "key-file", Kind::Path, "`agent-key.pem` there",
+        "Its key."),
+    key(Table::HostTls, "trusted-ca-file", Kind::Path, "`ca.pem` there",
+        "Authorities that the certificates of other agents and of operators are signed by."),
     key(Table::HostAllow, "binaries", Kind::Paths, "the in-tree node only",
         "Programs that a spec may name as `binary` on this host, by their exact path, or whole folders."),
     key(Table::HostAllow, "hooks", Kind::Paths, "none",

@@ -1,7 +1,9 @@
 //! A cluster over several hosts, each with an agent of its own, and an operator's machine besides.
 
+mod asking;
 mod killing;
 mod load;
+mod secured;
 
 use std::{
     fmt::Write as _,
@@ -13,7 +15,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{child::Process, ctl::Said, manager, netns, netns::Network, oracle, wait};
@@ -21,6 +22,19 @@ pub(crate) use load::Load;
 
 /// The operator's machine.
 const OPERATOR: u8 = 100;
+
+/// What the agents of a test have that others have not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum AgentsHave {
+    #[default]
+    Nothing,
+    /// A spec file of their host.
+    OwnSpecs,
+    /// An end at a change of their journal, when the test says so.
+    AnEnd,
+    /// Certificates.
+    Tls,
+}
 
 /// Hosts with agents; everything ends with the test.
 #[derive(Debug)]
@@ -32,10 +46,10 @@ pub(crate) struct Hosts {
     /// All hosts with an agent.
     all: Vec<u8>,
     agents: Vec<Option<Process>>,
-    /// Whether the agents are told of a spec file of their host.
-    has_own_specs: bool,
-    /// Whether agents end at a change of their journal when the test says so.
-    are_killable: bool,
+    /// What its agents are told besides.
+    agents_have: AgentsHave,
+    /// Whose certificate the operator shows, where agents serve with TLS; nobody's is plain text.
+    pub(crate) shows: Option<PathBuf>,
     /// Port of the nodes for each other.
     pub(crate) peer_port: u16,
 }
@@ -69,7 +83,7 @@ impl Hosts {
     /// As [`Hosts::new`].
     pub(crate) fn with_own_specs(count: u8) -> Result<Self> {
         let mut hosts = Self::without_agents(count, 0)?;
-        hosts.has_own_specs = true;
+        hosts.agents_have = AgentsHave::OwnSpecs;
         Ok(hosts)
     }
 
@@ -85,8 +99,8 @@ impl Hosts {
             numbers,
             all,
             agents,
-            has_own_specs: false,
-            are_killable: false,
+            agents_have: AgentsHave::default(),
+            shows: None,
             peer_port: 2380,
         })
     }
@@ -148,16 +162,19 @@ impl Hosts {
     #[expect(clippy::disallowed_methods, reason = "an operator's editor does it so")]
     pub(crate) fn start_agent(&mut self, number: u8) -> Result<()> {
         let config = self.root.path().join(format!("agent{number}.toml"));
+        let how = if self.agents_have == AgentsHave::Tls { "" } else { "insecure = true\n" };
         let text = format!(
-            "[agent]\nhost = \"{}\"\nstate-dir = \"{}\"\ninsecure = true\n",
+            "[agent]\nhost = \"{}\"\nstate-dir = \"{}\"\n{how}",
             netns::address(number),
             self.state_dir(number).display()
         );
-        let own = if self.has_own_specs {
-            format!("spec = \"{}\"\n", self.own_spec(number).display())
-        } else {
-            String::new()
-        };
+        let mut own = String::new();
+        if self.agents_have == AgentsHave::OwnSpecs {
+            writeln!(own, "spec = \"{}\"", self.own_spec(number).display())?;
+        }
+        if self.agents_have == AgentsHave::Tls {
+            writeln!(own, "[tls]\ndir = \"{}\"", self.pki().display())?;
+        }
         fs::write(&config, text + &own)?;
         let log = self.root.path().join(format!("agent{number}.log"));
         let environment = self.environment_of(number)?;
@@ -171,10 +188,15 @@ impl Hosts {
         let process = joined(started)?;
         let place = self.place(number);
         self.agents[place] = Some(process);
-        wait::until_blocking(Duration::from_secs(20), "the agent serves", || {
+        let up = wait::until_blocking(Duration::from_secs(20), "the agent serves", || {
             let log = self.log_of(number);
-            if serves(log.clone()) > before { Ok(()) } else { Err(log) }
-        })
+            if serves(log.clone()) > before {
+                return Ok(true);
+            }
+            if self.is_dead(number) { Ok(false) } else { Err(log) }
+        })?;
+        ensure!(up, "the agent of {number} ended: {}", self.log_of(number));
+        Ok(())
     }
 
     /// SIGKILL for a host's agent; its node runs on.
@@ -258,7 +280,10 @@ impl Hosts {
     /// The same, while the test goes on.
     #[expect(clippy::disallowed_methods, reason = "the tests run the program under test")]
     pub(crate) fn run_beside(&self, arguments: &[&str]) -> JoinHandle<Result<Said>> {
-        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        let mut arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        if arguments.first().is_some_and(|command| command != "pki") {
+            arguments.extend(self.shown());
+        }
         let folder = self.root.path().to_owned();
         self.network.on(OPERATOR, move || {
             let output = Command::new(oracle::manager())
@@ -280,94 +305,9 @@ impl Hosts {
         Ok(())
     }
 
-    /// `status --output json` as a host's agent tells it.
-    ///
-    /// # Errors
-    /// If it fails or is no JSON.
-    pub(crate) fn status_of(&self, number: u8) -> Result<Value> {
-        let agent = format!("{}:2378", netns::address(number));
-        let said = self.run(&["status", "--output", "json", "--agent", &agent])?;
-        serde_json::from_str(&said.out).with_context(|| format!("status: {said:?}"))
-    }
-
-    /// The host whose agent leads.
-    ///
-    /// # Errors
-    /// If none does.
-    pub(crate) fn leader(&self) -> Result<u8> {
-        let ask = || {
-            let mut leaders = Vec::new();
-            for number in &self.numbers {
-                let Ok(status) = self.status_of(*number) else { continue };
-                let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
-                let leader = hosts.iter().find(|host| host["role"] == "leader");
-                leaders.push(leader.map(|host| host["host"].clone()));
-            }
-            let first = leaders.first().cloned().flatten().context("nobody leads")?;
-            ensure!(leaders.iter().all(|leader| leader.as_ref() == Some(&first)), "{leaders:?}");
-            let known = |number: &&u8| first == netns::address(**number);
-            self.numbers.iter().find(known).copied().context("a host")
-        };
-        wait::until_blocking(Duration::from_secs(30), "one agent leads", ask)
-    }
-
-    /// The host whose agent leads, as the first one says that answers.
-    ///
-    /// # Errors
-    /// If nobody knows.
-    pub(crate) fn leader_by_anyone(&self) -> Result<u8> {
-        for number in &self.all {
-            let Ok(status) = self.status_of(*number) else { continue };
-            let hosts = status["hosts"].as_array().cloned().unwrap_or_default();
-            let Some(leader) = hosts.iter().find(|host| host["role"] == "leader") else { continue };
-            let known = |number: &&u8| leader["host"] == netns::address(**number);
-            if let Some(number) = self.all.iter().find(known) {
-                return Ok(*number);
-            }
-        }
-        Err(anyhow!("nobody leads"))
-    }
-
-    /// Whether this revision of the spec is in force and the cluster what it says, as somebody says who knows.
-    ///
-    /// # Errors
-    /// None now; a host that does not answer is asked no further.
-    pub(crate) fn is_through(&self, revision: u64) -> Result<bool> {
-        let is_so =
-            |status: &Value| status["converged"] == true && status["spec_revision"] == revision;
-        Ok(self.numbers.iter().filter_map(|host| self.status_of(*host).ok()).any(|it| is_so(&it)))
-    }
-
-    /// Waits until a host's agent says that everything is as the spec wants it.
-    ///
-    /// # Errors
-    /// The last status.
-    pub(crate) fn await_converged(&self, number: u8) -> Result<Value> {
-        wait::until_blocking(Duration::from_secs(60), "the cluster has converged", || {
-            let status = self.status_of(number)?;
-            ensure!(status["converged"] == true, "{status:#}");
-            Ok::<_, anyhow::Error>(status)
-        })
-    }
-
     /// All client URLs.
     pub(crate) fn urls(&self) -> Vec<String> {
         self.numbers.iter().map(|host| format!("http://{}:2379", netns::address(*host))).collect()
-    }
-
-    /// The member's `--FLAG` as its process has it.
-    ///
-    /// # Errors
-    /// If it does not run.
-    pub(crate) fn variable(&self, status: &Value, node: &str, name: &str) -> Result<String> {
-        let members = status["members"].as_array().context("members")?;
-        let member = members.iter().find(|member| member["name"] == node).context("the node")?;
-        let pid = member["pid"].as_i64().with_context(|| format!("{node} has no pid"))?;
-        let environment = fs::read(format!("/proc/{pid}/environ"))?;
-        let environment = String::from_utf8_lossy(&environment).into_owned();
-        let value =
-            environment.split('\0').find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        Ok(value.unwrap_or_default().to_owned())
     }
 }
 

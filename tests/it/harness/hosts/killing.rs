@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, anyhow};
 use lossy::UndoLog;
 
-use super::Hosts;
+use super::{AgentsHave, Hosts};
 use crate::harness::wait;
 
 impl Hosts {
@@ -15,7 +15,7 @@ impl Hosts {
     /// As [`Hosts::new`].
     pub(crate) fn with_killable_agents(count: u8, spare: u8, extra: &str) -> Result<Self> {
         let mut hosts = Self::without_agents(count, spare)?;
-        hosts.are_killable = true;
+        hosts.agents_have = AgentsHave::AnEnd;
         hosts.write_spec(extra)?;
         for number in hosts.all.clone() {
             hosts.start_agent(number)?;
@@ -68,7 +68,7 @@ impl Hosts {
 
     /// What a host's agent has in its environment.
     pub(super) fn environment_of(&self, number: u8) -> Result<Vec<(String, String)>> {
-        if !self.are_killable {
+        if self.agents_have != AgentsHave::AnEnd {
             return Ok(Vec::new());
         }
         let top = self.root.path().canonicalize()?;
