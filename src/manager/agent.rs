@@ -16,6 +16,7 @@ mod listen;
 pub mod local;
 mod mailbox;
 mod many;
+mod metrics;
 mod orders;
 mod pause;
 mod peer_service;
@@ -170,6 +171,7 @@ pub async fn run(options: AgentOptions) -> Result<(), AgentError> {
     let mut tasks = JoinSet::new();
     tasks.spawn(never_over(spec_watch::run(gateway.clone())));
     tasks.spawn(never_over(orders::run(cluster.clone())));
+    tasks.spawn(never_over(metrics::run(cluster.clone())));
     let in_control = |error: ControlError| {
         tracing::error!("{}; this agent ends, the nodes run on", ErrorChain(&error));
         AgentError::from(error)

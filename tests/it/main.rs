@@ -18,6 +18,7 @@ mod managed;
 mod many;
 mod member;
 mod membership;
+mod metrics;
 mod mixed;
 mod node;
 mod pages;

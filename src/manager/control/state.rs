@@ -1,7 +1,7 @@
 //! The state that the control log adds up to: a pure fold over its entries, and what a snapshot of
 //! the group holds.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use base::{ClusterId, MemberId};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ pub struct ControlState {
     /// A goal that waits for a host to answer again, or for the agent that asked for it.
     #[serde(default)]
     pub deferred: Option<Goal>,
+    /// The newest revision of the spec that an apply has reached.
+    #[serde(default)]
+    pub reached_revision: u64,
     /// Whether nothing is to be changed, since when and why.
     #[serde(default)]
     pub paused: Option<Pause>,
@@ -260,6 +263,7 @@ impl ControlState {
             }
             Entry::Settled { outcome, reason } => {
                 if let Some(goal) = self.goal.take() {
+                    self.note_reached(&goal, *outcome);
                     if matches!(outcome, Settlement::Deferred | Settlement::Postponed) {
                         self.deferred = Some(goal.clone());
                     }
@@ -349,13 +353,6 @@ impl ControlState {
                 node.wanted = None;
             }
         }
-    }
-
-    /// Nodes that the operator stopped.
-    #[must_use]
-    pub fn stopped(&self) -> BTreeSet<String> {
-        let stopped = self.nodes.iter().filter(|(_, node)| node.wanted == Some(false));
-        stopped.map(|(name, _)| name.clone()).collect()
     }
 
     /// R2: within a lineage the latch only moves forward, and a formed one is never replaced.

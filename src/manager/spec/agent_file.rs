@@ -15,6 +15,7 @@ use super::{
     load::read_file,
     places,
     raw::{self, RawSpec, Section, Spot},
+    running,
     types::{Binary, ClusterSpec, NodeSpec},
 };
 use crate::pki::{BUNDLE, HOSTS, bare};
@@ -36,6 +37,8 @@ pub struct AgentFile {
     pub insecure: bool,
     /// The files of its mutual TLS; none = plain text.
     pub tls: Option<AgentTls>,
+    /// Where it serves its metrics.
+    pub metrics: Option<SocketAddr>,
     /// What a spec may name on this host.
     pub allow: Allow,
 }
@@ -148,6 +151,7 @@ fn build(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Option<AgentFil
     {
         judge_plain_text(listen, insecure, report);
     }
+    let metrics = running::metrics(agent, report);
     let allow = raw.section(Table::HostAllow);
     Some(AgentFile {
         host: host?.value.to_owned(),
@@ -157,6 +161,7 @@ fn build(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Option<AgentFil
         spec: path(agent, "spec", base).map(|spec| spec.value),
         insecure,
         tls,
+        metrics,
         allow: Allow {
             binaries: paths(allow, "binaries", base).unwrap_or_default(),
             data_roots: paths(allow, "data-roots", base),

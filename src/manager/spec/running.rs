@@ -1,12 +1,12 @@
 //! `[maintenance]`, `[apply]` and `[hooks]`: how changes are carried out, apart from what they lead to.
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use super::{
     build::path,
     diagnostic::{Code, Report},
     keys::Table,
-    raw::RawSpec,
+    raw::{RawSpec, Section},
     types::{HookSpec, Running},
 };
 
@@ -35,7 +35,24 @@ pub(super) fn read(raw: &RawSpec, base: &Path, report: &mut Report<'_>) -> Runni
         path(hooks, program, base).map(|program| HookSpec { program: program.value, timeout })
     };
     let (before, after) = (hook("before", "before-timeout"), hook("after", "after-timeout"));
-    Running { windows, deadline, before, after }
+    let metrics = metrics(raw.section(Table::Agent), report);
+    Running { windows, deadline, metrics, before, after }
+}
+
+/// Where metrics are served.
+pub(super) fn metrics(section: &Section, report: &mut Report<'_>) -> Option<SocketAddr> {
+    let given = section.text("metrics")?;
+    if let Ok(address) = given.value.parse() {
+        return Some(address);
+    }
+    let reason = format!("{:?} is no IP address with a port", given.value);
+    report.error(
+        Code::IllegalUrl,
+        &given.span,
+        reason,
+        "write it as `127.0.0.1:2377` or `[::1]:2377`",
+    );
+    None
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -140,6 +141,8 @@ pub struct Running {
     pub windows: Vec<Window>,
     /// So long after an apply was asked for no further step of it begins.
     pub deadline: Option<Duration>,
+    /// Where an agent that has all nodes serves its metrics.
+    pub metrics: Option<SocketAddr>,
     /// What is run before each step.
     pub before: Option<HookSpec>,
     /// What is run after each step.
