@@ -5,6 +5,7 @@ mod blackout;
 mod founding;
 mod hosts;
 mod killed;
+mod pause;
 mod secured;
 
 use std::time::Duration;

@@ -22,10 +22,14 @@ fn a_pause_holds_on_all_hosts_and_outlives_the_agent_that_leads() -> Result<()> 
     for number in [15, 16, 17] {
         let status = wait::until_blocking(SOON, "each agent knows of it", || {
             let status = hosts.status_of(number).map_err(|error| format!("{error:#}"))?;
-            let is_told = status["paused"]["reason"] == "moving racks" && status["spec_revision"] == 2;
+            let is_told =
+                status["paused"]["reason"] == "moving racks" && status["spec_revision"] == 2;
             if is_told { Ok(status) } else { Err(status.to_string()) }
         })?;
-        ensure!(pids(&status).iter().all(|pid| pid.is_null() || before.contains(pid)), "{status:#}");
+        ensure!(
+            pids(&status).iter().all(|pid| pid.is_null() || before.contains(pid)),
+            "{status:#}"
+        );
     }
     let said = hosts.run(&["resume"])?;
     ensure!(said.code == 0, "{said:?}");
