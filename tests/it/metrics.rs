@@ -25,8 +25,11 @@ fn get(port: u16, path: &str) -> Result<(u16, String, String)> {
     Ok((status, head.to_lowercase(), body.to_owned()))
 }
 
-/// Name and labels of a sample; fails on what the format does not allow.
-fn split_sample(line: &str) -> Result<(String, Vec<(String, String)>, f64)> {
+/// Name, labels and value.
+type Sample = (String, Vec<(String, String)>, f64);
+
+/// Reads one; fails on what the format does not allow.
+fn split_sample(line: &str) -> Result<Sample> {
     let end = line.find(['{', ' ']).context("a name")?;
     let (name, mut rest) = line.split_at(end);
     let is_name = |text: &str| {
@@ -52,14 +55,12 @@ fn split_sample(line: &str) -> Result<(String, Vec<(String, String)>, f64)> {
                 }
             };
             labels.push((label.to_owned(), text));
-            let after = &after[closed + 1..];
-            match after.strip_prefix(',') {
-                Some(more) => inside = more,
-                None => {
-                    rest = after.strip_prefix('}').context("a closing brace")?;
-                    break;
-                }
-            }
+            let after = after.get(closed + 1..).context("what follows a label")?;
+            let Some(more) = after.strip_prefix(',') else {
+                rest = after.strip_prefix('}').context("a closing brace")?;
+                break;
+            };
+            inside = more;
         }
     }
     let value = rest.strip_prefix(' ').context("a space before the value")?;
