@@ -6,6 +6,7 @@ mod membership;
 mod restart;
 mod start;
 mod stop;
+mod versions;
 mod voters;
 
 #[cfg(test)]
@@ -32,7 +33,7 @@ struct Case<'a> {
     history: &'a History,
 }
 
-/// All rules, in the order of their numbers.
+/// All rules, in the order of their numbers; those of etcd's versions have none.
 const RULES: &[fn(&Case<'_>) -> Vec<Note>] = &[
     bootstrap::r1_no_new_cluster_beside_one_that_answers,
     bootstrap::r2_new_only_before_the_latch,
@@ -48,6 +49,9 @@ const RULES: &[fn(&Case<'_>) -> Vec<Note>] = &[
     start::r13_an_unreadable_record_starts_nothing,
     start::r14_what_is_unknown_is_not_stopped,
     start::r17_a_lost_disk_is_not_started,
+    versions::a_new_program_is_known_before_it_is_started,
+    versions::one_minor_version_at_a_time,
+    versions::no_program_older_than_the_cluster,
 ];
 
 /// The verdicts: any of them refuses the plan as a whole. Empty if it keeps all rules.

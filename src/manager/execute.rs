@@ -4,6 +4,7 @@
 mod hooks;
 mod membership;
 mod perform;
+pub(crate) mod restart;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use crate::{
         entry::{Entry, Task},
         state::ControlState,
     },
-    generate::Lineage,
+    generate::{Launch, Lineage},
     observe::{
         self,
         sights::{self, HostSight},
@@ -61,16 +62,12 @@ pub(crate) async fn execute(step: &Step<'_>, action: &Action) -> Result<String, 
             step.commit(Entry::LineageFormed).await?;
             Ok("formed: nothing is started as new again".to_owned())
         }
-        Action::StartNode { node } => step.start(node).await,
+        Action::StartNode { node } => step.start(node, None).await,
         Action::AwaitHealthy { nodes } => {
             step.await_healthy(nodes, &|| step.should_leave() || step.voice.has_hung_up()).await
         }
         Action::MoveLeader { from, to } => step.move_leader(from, to).await,
-        Action::RestartNode { node, .. } => {
-            step.order(node, Task::Stop { for_good: false }).await?;
-            step.start(node).await?;
-            step.await_healthy(std::slice::from_ref(node), &|| step.should_leave()).await
-        }
+        Action::RestartNode { node, soak_ms, .. } => step.restart(node, *soak_ms).await,
         // R10: the process only. Neither membership nor data.
         Action::StopNode { node } => step.order(node, Task::Stop { for_good: true }).await,
         Action::AddLearner { node, peer_urls } => step.add_learner(node, peer_urls).await,
@@ -132,14 +129,16 @@ impl Step<'_> {
         let uuid = lineage.uuid;
         self.commit(Entry::LineagePrepared { lineage }).await?;
         self.commit(Entry::LineageStarted).await?;
-        let started = futures::future::join_all(nodes.iter().map(|node| self.start(node))).await;
+        let started =
+            futures::future::join_all(nodes.iter().map(|node| self.start(node, None))).await;
         for (node, started) in nodes.iter().zip(started) {
             started.map_err(|error| format!("{node}: {error}"))?;
         }
         Ok(format!("lineage {uuid}, {} nodes started", nodes.len()))
     }
 
-    async fn start(&self, name: &str) -> Result<String, String> {
+    /// With what the spec wants, or with what ran before.
+    async fn start(&self, name: &str, launch: Option<Launch>) -> Result<String, String> {
         let node = self.spec.node(name).ok_or_else(|| format!("{name} is not in the spec"))?;
         let state = self.cluster.control.state();
         let lineage =
@@ -148,6 +147,7 @@ impl Step<'_> {
             data_dir: node.data_dir.to_string_lossy().into_owned(),
             wal_dir: node.wal_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
             epoch: lineage.epoch.get(),
+            launch,
         };
         self.order(name, task).await
     }

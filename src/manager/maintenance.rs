@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn only_what_takes_from_a_cluster_that_serves_is_disruptive() {
         let mut scene = Scene::healthy(3);
-        let restart = Action::RestartNode { node: "n1".into(), changes: Vec::new() };
+        let restart = Action::RestartNode { node: "n1".into(), changes: Vec::new(), soak_ms: None };
         let remove = Action::RemoveMember { node: "n1".into(), member: "1".into() };
         let start = Action::StartNode { node: "n1".into() };
         let handover = Action::MoveLeader { from: "n1".into(), to: "n2".into() };

@@ -5,6 +5,7 @@ mod data_dir;
 pub(crate) mod inspected;
 mod judged;
 pub(crate) mod probe;
+pub(crate) mod programs;
 pub(crate) mod secure;
 pub(crate) mod sights;
 
@@ -25,7 +26,7 @@ use crate::{
     guarded::Word,
     plan::{
         DataDir, Fact, Health, History, Member, MemberStatus, NodeObservation, NodeRecord,
-        Observation, Process, Role, RunningProcess,
+        Observation, Process, Role, RunningProcess, not_asked,
     },
     report,
     spec::{ClusterSpec, Loaded, NodeSpec},
@@ -99,6 +100,8 @@ pub(crate) async fn look_here(cluster: &Cluster, spec: &ClusterSpec) -> HostFact
         busy: cluster.busy(),
     };
     let mut facts = facts_from(&sources, spec).await;
+    let allow = cluster.many.as_ref().map(|many| &many.file.allow);
+    cluster.programs.add(&mut facts, spec, allow).await;
     let now = cluster.tools.clock.wall();
     facts.reports = report::reports_of(&sources.nodes, &facts.nodes, now);
     facts
@@ -119,6 +122,7 @@ pub(crate) async fn facts_from(sources: &Sources<'_>, spec: &ClusterSpec) -> Hos
             data_dir: judged(sources, name, data_dir_fact(sources.disk, places)),
             health: health_fact(process, probe),
             status: status_fact(probe),
+            program: not_asked(),
         };
         observed.push(without_impostor(observation));
     }
@@ -133,6 +137,7 @@ pub(crate) async fn facts_from(sources: &Sources<'_>, spec: &ClusterSpec) -> Hos
             data_dir: judged(sources, &node.name, data_dir_fact(sources.disk, places)),
             health: Fact::Known(Health::Unhealthy(never.clone())),
             status: Fact::Unknown(never),
+            program: not_asked(),
         });
     }
     // Of a cluster on one host it is known here that too few run.

@@ -27,6 +27,7 @@ mod tests;
 
 pub use action::{Action, Plan, Step, Tolerance};
 pub use note::{Note, NoteKind, Rule};
+pub(crate) use observation::not_asked;
 pub use observation::{
     AgentState, DataDir, Fact, Goal, Health, History, Member, MemberStatus, NodeObservation,
     NodeRecord, Observation, Process, Role, RunningProcess,

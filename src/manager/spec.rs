@@ -17,6 +17,7 @@ mod running;
 mod suggest;
 mod tls;
 mod types;
+mod update;
 
 #[cfg(test)]
 mod tests;
@@ -26,4 +27,6 @@ pub use load::{Loaded, despite_mistakes, load, parse, state_dir};
 pub(crate) use nodes::INCARNATION_FIRST;
 pub use reference::{agent_reference, reference};
 pub use tls::{MANAGER_SHOWS, MANAGER_TRUSTS};
-pub use types::{AgentSpec, Binary, ClusterSpec, HookSpec, LogSpec, NodeSpec, Running, Supervise};
+pub use types::{
+    AgentSpec, Binary, ClusterSpec, HookSpec, LogSpec, NodeSpec, Running, Supervise, Update,
+};

@@ -26,3 +26,4 @@ mod pause;
 mod pauses;
 mod timing;
 mod tls;
+mod update;

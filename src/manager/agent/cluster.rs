@@ -23,6 +23,7 @@ use crate::{
     observe::{
         inspected::Inspections,
         probe::{self, Probe},
+        programs::Programs,
         sights::HostFacts,
     },
     spec::{self, ClusterSpec, NodeSpec},
@@ -72,6 +73,8 @@ pub(crate) struct Cluster {
     events: mpsc::Sender<NodeEvent>,
     /// Of dirs whose node could not be started.
     pub(crate) inspections: Arc<Inspections>,
+    /// What the nodes' programs have said of themselves.
+    pub(crate) programs: Programs,
 }
 
 /// The handles of one node.
@@ -103,6 +106,7 @@ impl Cluster {
             hot,
             events,
             inspections: Arc::default(),
+            programs: Programs::default(),
         })
     }
 

@@ -20,7 +20,7 @@ fn stop(node: &str) -> Action {
 }
 
 fn restart(node: &str) -> Action {
-    Action::RestartNode { node: node.to_owned(), changes: Vec::new() }
+    Action::RestartNode { node: node.to_owned(), changes: Vec::new(), soak_ms: None }
 }
 
 fn bootstrap(scene: &Scene) -> Action {

@@ -15,6 +15,7 @@ use crate::{
     guarded,
     observe::{
         self, Sources, probe,
+        programs::Programs,
         sights::{self, HostSight},
     },
     plan::{AgentState, Fact, Goal, Plan},
@@ -65,8 +66,9 @@ pub(super) async fn plan(spec: &ClusterSpec, environment: &Environment) -> Resul
         inspected: BTreeMap::new(),
         busy: BTreeMap::new(),
     };
-    let facts = Ok(observe::facts_from(&sources, spec).await);
-    let sight = HostSight { host: String::new(), facts };
+    let mut facts = observe::facts_from(&sources, spec).await;
+    Programs::default().add(&mut facts, spec, None).await;
+    let sight = HostSight { host: String::new(), facts: Ok(facts) };
     let mut observation = sights::merge(&[sight], &environment.manager, spec);
     observation.agent = Fact::Known(AgentState::Absent);
     let mut history = observe::history(&state);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use base::{ClusterId, MemberId};
 use serde::{Deserialize, Serialize};
 
-use crate::generate::{Lineage, first_incarnation};
+use crate::generate::{Launch, Lineage, first_incarnation};
 
 /// Version of the entries this build writes, and the highest it understands.
 pub const ENTRY_VERSION: u32 = 3;
@@ -204,6 +204,9 @@ pub enum Task {
         wal_dir: Option<String>,
         /// Epoch of the lineage that it is started for: of another one it is not.
         epoch: u64,
+        /// What ran before, if it is rolled back to that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        launch: Option<Launch>,
     },
     /// Stop the process; neither membership nor data change (R10).
     Stop {

@@ -16,8 +16,6 @@ use crate::{
 
 /// Longest wait for the answer to one change.
 const CHANGE_MAX: Duration = Duration::from_secs(10);
-/// A learner has to keep up for this long before it gets its vote.
-const STEADY: Duration = Duration::from_secs(1);
 /// Committed entries behind the furthest member at which a learner still keeps up.
 const LAG_STEADY: u64 = 500;
 /// Longest wait until etcd counts all members as connected.
@@ -49,11 +47,11 @@ impl Step<'_> {
         Ok(format!("member {id}"))
     }
 
-    /// Once it has kept up for a while; etcd has a look of its own.
+    /// Once it has kept up for a while; etcd has a look of its own. At the spec's limit it is taken out.
     pub(super) async fn promote(&self, node: &str) -> Result<String, String> {
         let id = self.recorded(node)?;
         let client = self.voters_without("").await?;
-        let deadline = self.deadline.min(Instant::now() + self.spec.supervise.ready_timeout);
+        let limit = Instant::now() + self.spec.update.learner_limit;
         let mut steady_since = None;
         loop {
             let now = Instant::now();
@@ -65,7 +63,7 @@ impl Step<'_> {
             let since = *steady_since.get_or_insert(now);
             if why.is_some() {
                 steady_since = None;
-            } else if now.duration_since(since) >= STEADY {
+            } else if now.duration_since(since) >= self.spec.update.learner_steady {
                 let asked = client.member_promote(id).await;
                 if asked.is_ok() || votes(&client, id).await {
                     self.commit(Entry::Promoted { node: node.to_owned() }).await?;
@@ -73,12 +71,29 @@ impl Step<'_> {
                 }
                 why = asked.err().map(in_words);
             }
-            if now >= deadline || self.should_leave() {
+            if now >= limit || now >= self.deadline || self.should_leave() {
                 let reason = why.unwrap_or_else(|| "it has not kept up for long enough".to_owned());
-                return Err(format!("not promoted: {reason}"));
+                if now < limit {
+                    return Err(format!("not promoted: {reason}"));
+                }
+                return Err(self.evict(node, id, &reason).await);
             }
             self.voice.waiting(why.unwrap_or_else(|| format!("{node} keeps up")));
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A learner that does not keep up must not hold up every other change. Says what came of it.
+    async fn evict(&self, node: &str, id: MemberId, reason: &str) -> String {
+        let limit = self.spec.update.learner_limit;
+        let stalled = format!("it has not kept up within {limit:?} (`learner-limit`): {reason}");
+        let out = async {
+            self.remove_member(node, &id.to_string()).await?;
+            self.archive(node).await
+        };
+        match out.await {
+            Ok(_) => format!("{stalled}; taken out again: mend it and apply again"),
+            Err(error) => format!("{stalled}; not taken out: {error}"),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::{
     agent::cluster::{Cluster, Node},
     archives::{self, Note, leave_note},
     control::entry::Task,
+    generate::Launch,
     guarded, observe,
     pki::preflight,
     spec::{Binary, ClusterSpec},
@@ -44,9 +45,9 @@ pub(crate) async fn perform(
     }
     let kept = cluster.node(name).ok_or_else(|| format!("there is no node {name} here"))?;
     match task {
-        Task::Start { epoch, .. } => {
+        Task::Start { epoch, launch, .. } => {
             let spec = spec.ok_or("no spec was applied")?;
-            let order = start_order(cluster, &spec, name, *epoch)?;
+            let order = start_order(cluster, &spec, name, (*epoch, launch.as_ref()))?;
             if kept.state.borrow().phase.running().is_none() {
                 prepare(cluster, &order)?;
             }
@@ -119,7 +120,7 @@ fn start_order(
     cluster: &Cluster,
     spec: &ClusterSpec,
     name: &str,
-    epoch: u64,
+    (epoch, before): (u64, Option<&Launch>),
 ) -> Result<ShimOrder, String> {
     let node = spec.node(name).ok_or_else(|| format!("{name} is not in the spec"))?;
     if let Some(many) = &cluster.many {
@@ -131,7 +132,14 @@ fn start_order(
         return Err(format!("it was to be started for epoch {epoch}, which is over"));
     }
     preflight::check(node, cluster.tools.clock.wall())?;
-    cluster.order(spec, node)
+    let order = cluster.order(spec, node)?;
+    let Some(before) = before else { return Ok(order) };
+    let launch = before.again(&order.launch)?;
+    if let Some(many) = &cluster.many {
+        let in_tree = Binary::InTree.resolve(&cluster.tools.manager);
+        many.file.allow.permits_binary(&launch.binary, &in_tree, &node.host)?;
+    }
+    Ok(ShimOrder { launch, ..order })
 }
 
 /// R3, R13, R17: no process of ours before its record is as it should be.

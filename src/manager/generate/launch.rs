@@ -14,6 +14,10 @@ use sha2::{Digest, Sha256};
 const BOOTSTRAP_ONLY: [&str; 3] =
     ["ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", "ETCD_INITIAL_CLUSTER_TOKEN"];
 
+/// Where a node's data and its peers' way to it are: with others it is not what it was.
+const PLACES: [&str; 4] =
+    ["ETCD_DATA_DIR", "ETCD_WAL_DIR", "ETCD_INITIAL_ADVERTISE_PEER_URLS", "ETCD_LISTEN_PEER_URLS"];
+
 /// What a node process is started with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
@@ -42,6 +46,23 @@ impl Launch {
             add(value);
         }
         hash.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    }
+
+    /// The same once more, in place of `wanted`: what counts only without data is as wanted, so it is never `new` again (R2).
+    ///
+    /// # Errors
+    /// Its data or its peers' way to it would be elsewhere: then there is no way back.
+    pub fn again(&self, wanted: &Self) -> Result<Self, String> {
+        let of = |launch: &Self, name: &str| launch.environment.get(name).cloned();
+        if let Some(name) = PLACES.into_iter().find(|name| of(self, name) != of(wanted, name)) {
+            return Err(format!("its {} is another one now", spelled(name)));
+        }
+        let mut launch = self.clone();
+        for name in BOOTSTRAP_ONLY {
+            launch.environment.remove(name);
+            launch.environment.extend(of(wanted, name).map(|value| (name.to_owned(), value)));
+        }
+        Ok(launch)
     }
 
     /// What differs in `wanted`, in a stable order; empty exactly if the digests are equal.

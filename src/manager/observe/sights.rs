@@ -91,7 +91,8 @@ fn unknown(name: &str, host: &str, reason: &str) -> NodeObservation {
         process: Fact::Unknown(text.clone()),
         data_dir: Fact::Unknown(text.clone()),
         health: Fact::Unknown(text.clone()),
-        status: Fact::Unknown(text),
+        status: Fact::Unknown(text.clone()),
+        program: Fact::Unknown(text),
     }
 }
 

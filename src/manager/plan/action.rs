@@ -39,12 +39,16 @@ pub enum Action {
         /// The most caught-up healthy voter that stays up.
         to: String,
     },
-    /// Stop the process, start it with what the spec wants, and wait until it is healthy and caught up.
+    /// Stop the process, start it with what the spec wants, and wait until it is healthy and caught up. If that fails,
+    /// it is started again with what ran before, and the step has failed.
     RestartNode {
         /// The node.
         node: String,
         /// What differs; empty if the operator just asked for it.
         changes: Vec<Change>,
+        /// How long it must then stay up and healthy before the step is over, in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        soak_ms: Option<u64>,
     },
     /// Stop the process. Changes neither membership nor data (R10).
     StopNode {
@@ -58,7 +62,8 @@ pub enum Action {
         /// Where its peers find it.
         peer_urls: Vec<String>,
     },
-    /// Give a learner its vote, once it has kept up for a while.
+    /// Give a learner its vote, once it has kept up for a while. One that has not within the spec's `learner-limit` is
+    /// taken out, and the step has failed.
     Promote {
         /// The node.
         node: String,

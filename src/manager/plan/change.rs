@@ -9,7 +9,7 @@ use super::{
     observation::Fact,
     restart,
     survey::Survey,
-    table::Outcome,
+    table::{Outcome, Pending},
     world::World,
     zones,
 };
@@ -151,7 +151,9 @@ fn in_flight(survey: &Survey<'_>, world: &mut World, surplus: &[Surplus<'_>]) ->
         }
         let runs = [Outcome::Keep, Outcome::Restart, Outcome::StartOwn, Outcome::StartJoin];
         let is_coming = survey.outcome(&node.name).is_some_and(|outcome| {
-            runs.contains(&outcome) || outcome == Outcome::Wait(super::table::Pending::Starting)
+            // One that runs and does not keep up has its limit in the step.
+            let pending = [Pending::Starting, Pending::NotHealthy, Pending::HealthUnknown];
+            runs.contains(&outcome) || pending.map(Outcome::Wait).contains(&outcome)
         });
         if !is_coming {
             return None;
@@ -165,7 +167,7 @@ fn promote(survey: &Survey<'_>, world: &mut World, node: &NodeSpec) -> Option<()
     permitted(survey, world, &node.name)?;
     world.step(
         Action::Promote { node: node.name.clone() },
-        "it has caught up: its vote makes the cluster survive more",
+        "once it keeps up, its vote makes the cluster survive more",
     );
     Some(())
 }

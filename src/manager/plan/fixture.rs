@@ -45,6 +45,7 @@ impl Scene {
             data_dir: Fact::Known(DataDir::Empty),
             health: Fact::Known(Health::Unhealthy("its process does not run".to_owned())),
             status: Fact::Unknown("it does not answer".to_owned()),
+            program: Fact::Known("3.5.21".to_owned()),
         });
         let observation = Observation {
             agent: Fact::Known(AgentState::Running),

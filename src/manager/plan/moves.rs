@@ -19,7 +19,8 @@ pub(super) fn finish(survey: &Survey<'_>, world: &mut World) -> bool {
         let is_told = changes.iter().any(|change| change.what == FLAG) && !is_untold(survey, node);
         if is_told {
             let before = world.steps.len();
-            restart::one(survey, world, node, (changes, SERVES.to_owned()));
+            let reason = SERVES.to_owned();
+            restart::one(survey, world, node, restart::Wish { changes, reason, soak_ms: None });
             is_done &= world.steps.len() > before;
         }
     }
@@ -44,7 +45,7 @@ pub(super) fn begin(survey: &Survey<'_>, world: &mut World, finished: bool) -> O
         let (name, member) = (node.name.clone(), member.id.to_string());
         world.step(Action::UpdateMember { node: name, member, peer_urls: new }, reason);
         let changes = survey.changes(&node.name);
-        world.step(Action::RestartNode { node: node.name.clone(), changes }, SERVES);
+        world.step(Action::RestartNode { node: node.name.clone(), changes, soak_ms: None }, SERVES);
     }
     Some(())
 }

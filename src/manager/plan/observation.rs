@@ -93,6 +93,14 @@ pub struct NodeObservation {
     pub health: Fact<Health>,
     /// By the node's own answer to Maintenance.Status.
     pub status: Fact<MemberStatus>,
+    /// Version of the program that the spec wants, by its own word; not asked while it runs already.
+    #[serde(default = "not_asked")]
+    pub program: Fact<String>,
+}
+
+/// Nobody has asked a program for its version.
+pub(crate) fn not_asked() -> Fact<String> {
+    Fact::Unknown("it was not asked".to_owned())
 }
 
 /// The process of a node.

@@ -1,6 +1,6 @@
 //! A plan as text for people and as JSON for programs.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::{
     action::{Action, Plan},
@@ -76,7 +76,10 @@ impl fmt::Display for Action {
             Self::StartNode { node } => write!(f, "start {node}"),
             Self::AwaitHealthy { nodes } => write!(f, "wait until healthy: {}", nodes.join(", ")),
             Self::MoveLeader { from, to } => write!(f, "move leadership from {from} to {to}"),
-            Self::RestartNode { node, .. } => write!(f, "restart {node}"),
+            Self::RestartNode { node, soak_ms: None, .. } => write!(f, "restart {node}"),
+            Self::RestartNode { node, soak_ms: Some(soak_ms), .. } => {
+                write!(f, "restart {node}, and watch it for {:?}", Duration::from_millis(*soak_ms))
+            }
             Self::StopNode { node } => write!(f, "stop {node}"),
             Self::AddLearner { node, .. } => write!(f, "add {node} as a learner"),
             Self::Promote { node } => write!(f, "promote {node} to a voter"),

@@ -22,27 +22,44 @@ pub(super) fn rolling(survey: &Survey<'_>, world: &mut World) {
     let mut nodes = survey.with(|outcome| outcome == Outcome::Restart);
     nodes.retain(|node| !done(&node.name) && !moves::is_untold(survey, node));
     zones::restart_order(survey, &mut nodes, |name| world.is_healthy(name));
+    let soaked = soaked(survey, &nodes).map(str::to_owned);
     for node in nodes {
         let changes = survey.changes(&node.name);
         let reason = changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        one(survey, world, node, (changes, reason));
+        let soak = survey.spec.update.soak.filter(|_| soaked.as_ref() == Some(&node.name));
+        let soak_ms = soak.map(|soak| u64::try_from(soak.as_millis()).unwrap_or(u64::MAX));
+        one(survey, world, node, Wish { changes, reason, soak_ms });
     }
 }
 
+/// The node that is watched before others follow: the canary, else the first, unless one runs with what is wanted already.
+fn soaked<'a>(survey: &Survey<'_>, nodes: &[&'a NodeSpec]) -> Option<&'a str> {
+    let canary = survey.spec.update.canary.as_deref();
+    let named = nodes.iter().find(|node| Some(node.name.as_str()) == canary);
+    let is_first = survey.with(|outcome| outcome == Outcome::Keep).is_empty();
+    let first = nodes.first().filter(|_| is_first && survey.spec.nodes.len() > 1);
+    named.or(first).map(|node| node.name.as_str())
+}
+
+/// Why and how a node is restarted.
+#[derive(Debug)]
+pub(super) struct Wish {
+    /// What differs.
+    pub(super) changes: Vec<Change>,
+    pub(super) reason: String,
+    pub(super) soak_ms: Option<u64>,
+}
+
 /// Restarts one node, or says why not now.
-pub(super) fn one(
-    survey: &Survey<'_>,
-    world: &mut World,
-    node: &NodeSpec,
-    (changes, reason): (Vec<Change>, String),
-) {
+pub(super) fn one(survey: &Survey<'_>, world: &mut World, node: &NodeSpec, wish: Wish) {
     let name = &node.name;
     if let Some(note) = hindrance(survey, world, node) {
         world.notes.push(note);
         return;
     }
     hand_over(survey, world, name, &|other| other != name);
-    world.step(Action::RestartNode { node: name.clone(), changes }, reason);
+    let Wish { changes, reason, soak_ms } = wish;
+    world.step(Action::RestartNode { node: name.clone(), changes, soak_ms }, reason);
 }
 
 /// Asks a leader that is about to be stopped to hand over to the best of the healthy voters that stay.

@@ -108,7 +108,8 @@ pub(super) fn restart(survey: &Survey<'_>, name: &str, pid: Option<u32>) -> Worl
         world.notes.push(note);
     } else {
         let changes = survey.changes(name);
-        restart::one(survey, &mut world, node, (changes, "the operator asked for it".to_owned()));
+        let reason = "the operator asked for it".to_owned();
+        restart::one(survey, &mut world, node, restart::Wish { changes, reason, soak_ms: None });
     }
     world
 }

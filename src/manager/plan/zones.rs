@@ -31,7 +31,7 @@ pub(super) fn growth_order<'a>(survey: &Survey<'_>, joins: Vec<&'a NodeSpec>) ->
     ordered
 }
 
-/// Sorts restarts: unhealthy nodes first, their restart costs nothing; the zone of the leader last, and in it the leader.
+/// Sorts restarts: unhealthy nodes first, their restart costs nothing; then the canary; the zone of the leader last, and in it the leader.
 pub(super) fn restart_order(
     survey: &Survey<'_>,
     nodes: &mut [&NodeSpec],
@@ -54,6 +54,7 @@ pub(super) fn restart_order(
         .map(|node| {
             let key = (
                 is_healthy(&node.name),
+                survey.spec.update.canary.as_ref() != Some(&node.name),
                 Some(node.name.as_str()) == leader,
                 zone(node).is_some() && zone(node) == leading,
                 !begun(node, nodes),

@@ -89,6 +89,28 @@ impl Allow {
                 node.host
             ));
         }
+        self.permits_dirs(spec, node)
+    }
+
+    /// Whether a program that ran before may run on this host, where `in_tree` is its own.
+    ///
+    /// # Errors
+    /// The sentence why not.
+    pub(crate) fn permits_binary(
+        &self,
+        binary: &Path,
+        in_tree: &Path,
+        host: &str,
+    ) -> Result<(), String> {
+        let named = self.binaries.iter().any(|allowed| binary.starts_with(allowed));
+        if binary == in_tree || named {
+            return Ok(());
+        }
+        let binary = binary.display();
+        Err(format!("{binary} is not among the `binaries` that agent.toml of {host} allows"))
+    }
+
+    fn permits_dirs(&self, spec: &ClusterSpec, node: &NodeSpec) -> Result<(), String> {
         let Some(roots) = &self.data_roots else { return Ok(()) };
         let dirs = [Some(&node.data_dir), node.wal_dir.as_ref(), Some(&spec.log.dir)];
         for dir in dirs.into_iter().flatten() {

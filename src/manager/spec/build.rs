@@ -17,6 +17,7 @@ use super::{
     running,
     tls::{self, Tls},
     types::{AgentSpec, Binary, ClusterSpec, LogSpec, Supervise},
+    update,
 };
 
 /// More members than anyone runs: etcd itself advises seven at most.
@@ -71,6 +72,8 @@ pub(super) fn build(raw: &RawSpec, source: &Path, report: &mut Report<'_>) -> Op
         .collect();
     collisions::check(&drafts, &agent.1, &log, report);
     flags::check_equal(&drafts, report);
+    let nodes: Vec<_> = drafts.iter().map(|draft| &draft.spec).collect();
+    update::check(raw.section(Table::Update), raw, &nodes, report);
     Some(ClusterSpec {
         name: name?,
         token: token?,
@@ -79,6 +82,7 @@ pub(super) fn build(raw: &RawSpec, source: &Path, report: &mut Report<'_>) -> Op
         agent: agent.0,
         supervise,
         running,
+        update: update::read(raw.section(Table::Update)),
         log: log_spec(raw.section(Table::Log), log.value),
         user,
         pki: tls.managed,

@@ -7,6 +7,7 @@ pub(super) enum Table {
     Defaults,
     Node,
     Supervise,
+    Update,
     Log,
     Agent,
     Tls,
@@ -22,7 +23,7 @@ pub(super) enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Cluster,
         Self::Defaults,
         Self::Node,
@@ -31,6 +32,7 @@ impl Table {
         Self::Maintenance,
         Self::Apply,
         Self::Hooks,
+        Self::Update,
         Self::Log,
         Self::Agent,
     ];
@@ -45,6 +47,7 @@ impl Table {
             Self::Defaults => "defaults",
             Self::Node => "node",
             Self::Supervise => "supervise",
+            Self::Update => "update",
             Self::Log => "log",
             Self::Agent | Self::HostAgent => "agent",
             Self::HostAllow => "allow",
@@ -62,6 +65,7 @@ impl Table {
             Self::Defaults => "[defaults]",
             Self::Node => "[[node]]",
             Self::Supervise => "[supervise]",
+            Self::Update => "[update]",
             Self::Log => "[log]",
             Self::Agent | Self::HostAgent => "[agent]",
             Self::HostAllow => "[allow]",
@@ -269,6 +273,14 @@ pub(super) const KEYS: &[Key] = &[
         "Program that is run after each step, done or failed. That it fails is told and changes nothing."),
     key(Table::Hooks, "after-timeout", Kind::Duration, "`\"60s\"`",
         "How long it may take."),
+    key(Table::Update, "canary", Kind::Text, "none",
+        "Node that a rolling restart begins with."),
+    key(Table::Update, "soak", Kind::Duration, "none",
+        "How long the first node of a rolling restart is watched before the next one is touched: it must stay up and healthy."),
+    key(Table::Update, "learner-steady", Kind::Duration, "`\"1s\"`",
+        "How long a new member must have kept up with its leader before it gets its vote."),
+    key(Table::Update, "learner-limit", Kind::Duration, "`\"10m\"`",
+        "A new member that has not kept up within this time is taken out again, its data archived, so that it holds up no other change."),
     key(Table::Log, "dir", Kind::Path, "`DIR/log`",
         "Folder of the nodes' log files, `NAME.log` each."),
     key(Table::Log, "max-bytes", LOG_BYTES, "`16777216` (16 MiB)",

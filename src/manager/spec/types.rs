@@ -26,6 +26,8 @@ pub struct ClusterSpec {
     pub supervise: Supervise,
     /// How changes are carried out.
     pub running: Running,
+    /// In which order, and how carefully.
+    pub update: Update,
     /// Where nodes' output goes.
     pub log: LogSpec,
     /// The user nodes run as; the agent's own if absent.
@@ -156,6 +158,19 @@ pub struct HookSpec {
     pub program: PathBuf,
     /// How long it may take.
     pub timeout: Duration,
+}
+
+/// `[update]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Update {
+    /// Node that a rolling restart begins with.
+    pub canary: Option<String>,
+    /// How long the first node of a rolling restart is watched.
+    pub soak: Option<Duration>,
+    /// How long a learner must have kept up before it gets its vote.
+    pub learner_steady: Duration,
+    /// A learner that has not kept up within this time is taken out again.
+    pub learner_limit: Duration,
 }
 
 /// `[log]`

@@ -11,14 +11,19 @@ use std::{
     os::unix::{fs::OpenOptionsExt, process::CommandExt},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use nix::{
-    sys::signal::SigSet,
-    unistd::{Gid, Uid, User},
+    sys::signal::{SigSet, Signal, killpg},
+    unistd::{Gid, Pid, Uid, User},
 };
+use tokio::io::AsyncReadExt;
 
 use crate::generate::Launch;
+
+/// Most that is read of what a program says of its version.
+const VERSION_BYTES_MAX: u64 = 4096;
 
 /// The account a node runs under.
 #[derive(Debug, Clone)]
@@ -144,6 +149,48 @@ pub fn inspect(inspector: &Path, data_dir: &Path, wal_dir: Option<&Path>) -> io:
         return Ok(said.stdout);
     }
     Err(io::Error::other(String::from_utf8_lossy(&said.stderr).into_owned()))
+}
+
+/// What a program prints for `--version`, within `limit`; it and what it started are ended then. One that takes no
+/// flags finds no data dir that it could use.
+///
+/// # Errors
+/// If it cannot be started, or does not end in time.
+pub async fn version_text(
+    binary: &Path,
+    account: Option<Account>,
+    limit: Duration,
+) -> io::Result<String> {
+    let mut command = Command::new(binary);
+    command
+        .arg("--version")
+        .env_clear()
+        .env("ETCD_DATA_DIR", "/dev/null/none")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    in_own_session(&mut command, account.filter(|account| !account.is_own()));
+    let mut command = tokio::process::Command::from(command);
+    let mut child = command.kill_on_drop(true).spawn()?;
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok());
+    let mut text = String::new();
+    let said = match child.stdout.take() {
+        Some(out) => {
+            let mut out = out.take(VERSION_BYTES_MAX);
+            tokio::time::timeout(limit, out.read_to_string(&mut text)).await
+        }
+        None => Ok(Ok(0)),
+    };
+    if let Some(group) = group {
+        // It is its session's first process, and not waited for yet: the number is its own.
+        killpg(Pid::from_raw(group), Signal::SIGKILL).unwrap_or_default();
+    }
+    drop(child.wait().await);
+    match said {
+        Ok(read) => read.map(|_| text),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {limit:?}"))),
+    }
 }
 
 #[expect(

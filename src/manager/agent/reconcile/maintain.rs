@@ -12,7 +12,7 @@ use crate::{
         ControlError,
         entry::{Entry, Goal, Settlement},
     },
-    execute::Step,
+    execute::{Step, restart::was_rolled_back},
     observe,
     plan::{Action, Fact, Process},
     spec::ClusterSpec,
@@ -23,6 +23,9 @@ impl Reconciler {
     /// What fails while a host does not answer is put off: it goes on by itself when it does.
     pub(super) async fn put_off(&self, goal: &Goal, turn: Turn) -> Turn {
         let Turn::Over(Settlement::Failed, reason) = turn else { return turn };
+        if was_rolled_back(&reason) {
+            return Turn::Over(Settlement::Failed, reason);
+        }
         let (Some(_), Goal::Converge(_)) = (&self.cluster.many, goal) else {
             return Turn::Over(Settlement::Failed, reason);
         };

@@ -240,7 +240,7 @@ fn live(model: &mut Model) -> Result<(End, Vec<String>), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     /// R4, R5, R6, R17: through all of a cluster's life.
     #[test]

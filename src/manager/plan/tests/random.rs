@@ -98,6 +98,7 @@ fn resize(scene: &mut Scene, wanted: Option<usize>) {
                 data_dir: Fact::Known(DataDir::Empty),
                 health: Fact::Known(Health::Unhealthy("it does not run".to_owned())),
                 status: Fact::Unknown("it does not run".to_owned()),
+                program: Fact::Known("3.5.21".to_owned()),
             });
         }
     }

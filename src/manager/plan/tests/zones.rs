@@ -1,4 +1,4 @@
-//! Failure domains in the order of changes.
+//! Failure domains and the canary in the order of changes.
 
 use crate::plan::{
     Health,
@@ -52,4 +52,29 @@ fn a_rolling_restart_ends_one_zone_before_it_begins_another_and_the_leaders_is_l
     scene.ill("n5", "deadline exceeded");
     assert!(matches!(scene.see("n5").health.known(), Some(Health::Unhealthy(_))));
     assert_eq!(restarts(&scene)[0], "n5");
+}
+
+#[test]
+fn the_canary_is_first_and_watched_before_others_follow() {
+    let mut scene = Scene::healthy(3);
+    scene.spec.update.canary = Some("n3".to_owned());
+    scene.spec.update.soak = Some(std::time::Duration::from_secs(30));
+    scene.edit("snapshot-count", "1");
+    assert_eq!(
+        steps(&scene.converge()),
+        [
+            "restart n3, and watch it for 30s",
+            "restart n2",
+            "move leadership from n1 to n2",
+            "restart n1"
+        ]
+    );
+    // It came through.
+    scene.run("n3");
+    assert_eq!(steps(&scene.converge())[0], "restart n2");
+    // Without a canary the first is watched, unless one has come through already.
+    scene.spec.update.canary = None;
+    assert_eq!(steps(&scene.converge())[0], "restart n2");
+    scene.edit("snapshot-count", "2");
+    assert_eq!(steps(&scene.converge())[0], "restart n2, and watch it for 30s");
 }
