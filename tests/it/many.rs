@@ -1,6 +1,7 @@
 //! One cluster over several hosts: an agent in each of three network namespaces, an operator in a
 //! fourth, real processes. A writer runs throughout and loses nothing.
 
+mod bad;
 mod blackout;
 mod founding;
 mod hosts;

@@ -50,6 +50,8 @@ pub(crate) struct Hosts {
     agents_have: AgentsHave,
     /// Whose certificate the operator shows, where agents serve with TLS; nobody's is plain text.
     pub(crate) shows: Option<PathBuf>,
+    /// The nodes' program; none is the in-tree one.
+    binary: Option<PathBuf>,
     /// Port of the nodes for each other.
     pub(crate) peer_port: u16,
 }
@@ -62,6 +64,24 @@ impl Hosts {
     /// If namespaces or processes cannot be had.
     pub(crate) fn new(count: u8, extra: &str) -> Result<Self> {
         Self::with_spare(count, 0, extra)
+    }
+
+    /// The same as [`Hosts::with_spare`] with another program for the nodes, which `agent.toml` allows.
+    ///
+    /// # Errors
+    /// As [`Hosts::new`].
+    pub(crate) fn of_binary(
+        binary: PathBuf,
+        (count, spare): (u8, u8),
+        extra: &str,
+    ) -> Result<Self> {
+        let mut hosts = Self::without_agents(count, spare)?;
+        hosts.binary = Some(binary);
+        hosts.write_spec(extra)?;
+        for number in hosts.all.clone() {
+            hosts.start_agent(number)?;
+        }
+        Ok(hosts)
     }
 
     /// The same with further hosts whose agents run, and which the spec does not name yet.
@@ -87,7 +107,11 @@ impl Hosts {
         Ok(hosts)
     }
 
-    fn without_agents(count: u8, spare: u8) -> Result<Self> {
+    /// Hosts without agents yet, and no spec.
+    ///
+    /// # Errors
+    /// As [`Hosts::new`].
+    pub(crate) fn without_agents(count: u8, spare: u8) -> Result<Self> {
         let numbers: Vec<u8> = (15..15 + count).collect();
         let all: Vec<u8> = (15..15 + count + spare).collect();
         let network = Network::new(&[&all[..], &[OPERATOR]].concat())?;
@@ -101,6 +125,7 @@ impl Hosts {
             agents,
             agents_have: AgentsHave::default(),
             shows: None,
+            binary: None,
             peer_port: 2380,
         })
     }
@@ -129,7 +154,11 @@ impl Hosts {
 
     fn spec_text(&self, extra: &str) -> Result<String> {
         let root = self.root.path().display();
-        let mut spec = format!("[cluster]\nname = \"many\"\ndir = \"{root}/data\"\n\n{extra}\n");
+        let binary = self.binary.as_ref().map_or_else(String::new, |binary| {
+            format!("[defaults]\nbinary = \"{}\"\n", binary.display())
+        });
+        let mut spec =
+            format!("[cluster]\nname = \"many\"\ndir = \"{root}/data\"\n\n{binary}{extra}\n");
         for number in &self.numbers {
             let host = netns::address(*number);
             let port = self.peer_port;
@@ -169,6 +198,9 @@ impl Hosts {
             self.state_dir(number).display()
         );
         let mut own = String::new();
+        if let Some(binary) = &self.binary {
+            writeln!(own, "[allow]\nbinaries = \"{}\"", binary.display())?;
+        }
         if self.agents_have == AgentsHave::OwnSpecs {
             writeln!(own, "spec = \"{}\"", self.own_spec(number).display())?;
         }
