@@ -120,7 +120,7 @@ fn bash_completes_commands_options_and_values() -> Result<()> {
     let pages = Pages::write()?;
     let manager = pages.path("bash/etcd-manager");
     assert_eq!(offered(&manager, &["etcd-manager", "ap"])?, ["apply"]);
-    let options = offered(&manager, &["etcd-manager", "apply", "--d"])?;
+    let options = offered(&manager, &["etcd-manager", "apply", "--dr"])?;
     assert_eq!(options, ["--dry-run"]);
     assert_eq!(offered(&manager, &["etcd-manager", "apply", "--output", ""])?, ["text", "json"]);
     let node = pages.path("bash/etcd-node");

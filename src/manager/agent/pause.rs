@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use wire::agentpb::{PauseRequest, progress::Outcome};
 
@@ -12,7 +12,11 @@ use super::{
     reconcile::unrecorded,
     voice::{PROGRESS_QUEUE_MAX, Voice},
 };
-use crate::control::{entry::Entry, state::ControlState};
+use crate::control::{ControlError, entry::Entry, state::ControlState};
+
+/// How long an agent may take from raft's word that it leads to its first decision.
+const REIGN_MAX: Duration = Duration::from_secs(5);
+const REIGN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Carries it out, here where the leading agent is, and tells how it goes.
 pub(crate) fn begin(
@@ -45,7 +49,7 @@ async fn carry_out(
         let text = "an agent of an earlier build does not know of pauses: upgrade all agents first";
         return (Outcome::Refused, text.to_owned());
     }
-    let paused = match cluster.decree(entry).await {
+    let paused = match decree(cluster, entry).await {
         Ok(state) => state.paused.clone(),
         Err(error) => return unrecorded(&error),
     };
@@ -70,5 +74,18 @@ async fn carry_out(
         (Outcome::Converged, format!("{pause}: {text}"))
     } else {
         (Outcome::Failed, format!("{pause}; but the step under way is not over after {timeout:?}"))
+    }
+}
+
+/// An agent that was started for this very call does not decide yet.
+async fn decree(cluster: &Cluster, entry: Entry) -> Result<Arc<ControlState>, ControlError> {
+    let deadline = Instant::now() + REIGN_MAX;
+    loop {
+        match cluster.decree(entry.clone()).await {
+            Err(ControlError::NotLeading) if Instant::now() < deadline => {
+                tokio::time::sleep(REIGN_PAUSE).await;
+            }
+            done => return done,
+        }
     }
 }
