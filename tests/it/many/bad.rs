@@ -116,7 +116,8 @@ fn a_full_state_disk_ends_its_agent_and_nothing_else() -> Result<()> {
     // What is preallocated is still written: the agent ends when it needs more.
     wait::until_blocking(SOON * 2, "the agent cannot write any more", || {
         count += 1;
-        hosts.write_spec(&flags(count))?;
+        // Long, so that few of them fill it.
+        hosts.write_spec(&format!("# {}\n{}", "x".repeat(100_000), flags(count)))?;
         let said = hosts.run(&[
             "apply",
             "cluster.toml",
