@@ -99,6 +99,46 @@ async fn a_binary_that_does_not_start_is_rolled_back() -> Result<()> {
     Ok(())
 }
 
+/// The same of a flag; the node's own words are told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flag_that_no_node_can_run_with_is_rolled_back() -> Result<()> {
+    let managed = Managed::new(3, "")?;
+    let good = spec(&oracle::server(Kind::Ours)?, "");
+    managed.write_spec(&good)?;
+    ensure!(managed.run(&["apply", "cluster.toml"])?.code == 0);
+    let before = pids(&managed)?;
+    let elsewhere = "[defaults.flags]\nlisten-metrics-urls = \"http://203.0.113.1:9999\"\n";
+    managed.write_spec(&(good + elsewhere))?;
+    let said = managed.run(&["apply", "cluster.toml"])?;
+    ensure!(said.code == 1 && said.err.contains("; rolled back"), "{said:?}");
+    ensure!(said.err.contains("203.0.113.1"), "its last words: {said:?}");
+    let after = pids(&managed)?;
+    let same = before.iter().zip(&after).filter(|(before, after)| before == after).count();
+    ensure!(same == 2, "only the first was touched: {before:?} {after:?}");
+    ctl::ok(Version::V35, &managed.endpoints(), &["endpoint", "health"])?;
+    Ok(())
+}
+
+/// Time that is up says nothing against a node: it stays, and the others wait for the next apply.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_well_stays_when_there_is_no_time_to_watch_it_to_the_end() -> Result<()> {
+    let managed = Managed::new(3, "")?;
+    let good = spec(&oracle::server(Kind::Ours)?, "soak = \"60s\"\ncanary = \"n2\"");
+    managed.write_spec(&good)?;
+    ensure!(managed.run(&["apply", "cluster.toml"])?.code == 0);
+    let before = pids(&managed)?;
+    managed.write_spec(&(good + "[defaults.flags]\nsnapshot-count = 5000\n"))?;
+    let said = managed.run(&["apply", "cluster.toml", "--timeout", "5s"])?;
+    ensure!(said.code == 1 && said.err.contains("not watched any more"), "{said:?}");
+    ensure!(!said.err.contains("rolled back"), "{said:?}");
+    let after = pids(&managed)?;
+    ensure!(before[0] == after[0] && before[1] != after[1] && before[2] == after[2], "{after:?}");
+    let environment = fs::read(format!("/proc/{}/environ", after[1]))?;
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    ensure!(environment.contains("ETCD_SNAPSHOT_COUNT=5000"), "{environment}");
+    Ok(())
+}
+
 /// A node that runs with its new binary and ends while it is watched is one that failed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_binary_that_ends_while_it_is_watched_is_rolled_back() -> Result<()> {

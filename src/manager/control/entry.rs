@@ -259,7 +259,7 @@ impl Entry {
     pub const fn version(&self) -> u32 {
         match self {
             Self::Paused { .. }
-            | Self::Order { task: Task::Hook(_), .. }
+            | Self::Order { task: Task::Hook(_) | Task::Start { launch: Some(_), .. }, .. }
             | Self::Resumed
             | Self::Settled { outcome: Settlement::Postponed, .. } => 3,
             Self::Reign { .. }
